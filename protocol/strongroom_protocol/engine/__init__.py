@@ -1,0 +1,1 @@
+"""Structures of the storage engine. A relay never imports this package."""

@@ -1,0 +1,1 @@
+"""Secrets and everything derived from them. A relay never imports this package."""

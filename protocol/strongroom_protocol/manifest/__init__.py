@@ -1,0 +1,1 @@
+"""Signed structures that a relay checks too: keyring, head, receipt."""

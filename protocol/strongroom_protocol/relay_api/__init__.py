@@ -1,0 +1,1 @@
+"""Bodies and request signatures of the relay API."""

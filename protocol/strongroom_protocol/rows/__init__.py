@@ -1,0 +1,1 @@
+"""The message model, operations and their columns. A relay never imports this package."""

@@ -1,0 +1,1 @@
+"""Sealed objects and media streams. A relay never imports this package."""

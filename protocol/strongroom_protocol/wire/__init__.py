@@ -1,0 +1,1 @@
+"""Encodings: deterministic CBOR, COSE signatures, padding, the Merkle log."""
