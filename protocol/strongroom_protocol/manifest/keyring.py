@@ -7,6 +7,7 @@ opens a wrap or a seal.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -241,7 +242,7 @@ def check_chain(keyrings: Sequence[Keyring], *, account: bytes) -> Keyring:
     """A whole chain from version 1 on belongs to `account`; returns the newest."""
     if not keyrings or keyrings[0].version != 1:  # spec: KR-17
         raise UntrustedDataError(Failure.CHAIN, "chain does not begin with version 1", subject="keyring")
-    for old, new in zip(keyrings, keyrings[1:], strict=False):
+    for old, new in itertools.pairwise(keyrings):
         check_succession(old, new)
     require_account(keyrings[-1].account, account, "keyring")
     return keyrings[-1]

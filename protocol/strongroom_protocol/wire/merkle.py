@@ -109,3 +109,38 @@ def _subproof(old: int, leaves: Sequence[bytes], whole: bool) -> list[bytes]:
     if old <= split:
         return [*_subproof(old, leaves[:split], whole), tree_root(leaves[split:])]
     return [*_subproof(old - split, leaves[split:], False), tree_root(leaves[:split])]
+
+
+def check_inclusion(index: int, entry: bytes, size: int, root: bytes, path: Sequence[bytes]) -> None:
+    """RFC 9162 section 2.1.3.2: `entry` is number `index` (from 0) of the log of `size` entries, or LOG is raised."""
+    if not _included(index, leaf_hash(entry), size, root, path):  # spec: LOG-4
+        raise UntrustedDataError(Failure.LOG, "not an entry of this history")
+
+
+def _included(index: int, node: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:
+    fn, sn = index, size - 1
+    if not 0 <= fn <= sn:
+        return False
+    for other in path:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            node = node_hash(other, node)
+            while fn and not fn & 1:
+                fn >>= 1
+                sn >>= 1
+        else:
+            node = node_hash(node, other)
+        fn >>= 1
+        sn >>= 1
+    return sn == 0 and node == root
+
+
+def inclusion_path(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """RFC 9162 section 2.1.3.1, from the leaf hashes of the log. Used by relays."""
+    if len(leaves) <= 1:
+        return []
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < split:
+        return [*inclusion_path(index, leaves[:split]), tree_root(leaves[split:])]
+    return [*inclusion_path(index - split, leaves[split:]), tree_root(leaves[:split])]

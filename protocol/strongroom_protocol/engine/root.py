@@ -1,0 +1,97 @@
+"""The engine root: runs, newest first, and the directory (spec chapter 08). Rewritten by folds and merges only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from strongroom_protocol.engine.refs import ChunkRef, Mirrored, ObjectRef, small
+from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.limits import LIMITS, Limits
+from strongroom_protocol.wire import cbor
+from strongroom_protocol.wire.parse import SIZE_MAX, Fields, array
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A sorted run: number (grows with every run made), level, its index and where the index's top is, totals."""
+
+    number: int
+    level: int
+    index: Mirrored
+    top: ChunkRef
+    mirror_top: ChunkRef
+    rows: int
+    frames: int
+    size: int
+
+    def to_cbor(self) -> dict[int, Any]:
+        return {
+            1: self.number, 2: self.level, 3: self.index.to_cbor(), 4: self.top.to_cbor(), 5: self.mirror_top.to_cbor(),
+            6: self.rows, 7: self.frames, 8: self.size,
+        }  # fmt: skip
+
+    @classmethod
+    def parse(cls, value: Any) -> Run:
+        fields = Fields(value, "engine root")
+        run = cls(
+            fields.version(1),
+            fields.uint(2, 16),
+            Mirrored.parse(fields.take(3), "engine root"),
+            ChunkRef.parse(fields.take(4), "engine root"),
+            ChunkRef.parse(fields.take(5), "engine root"),
+            small(fields.take(6), "engine root"),
+            small(fields.take(7), "engine root"),
+            fields.uint(8, SIZE_MAX),
+        )
+        fields.done()
+        return run
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The hot page (most recent conversations, complete for the first screen) and cold pages with their row counts."""
+
+    hot: ObjectRef | None = None
+    cold: tuple[tuple[ObjectRef, int], ...] = ()
+
+    def to_cbor(self) -> dict[int, Any]:
+        hot = None if self.hot is None else self.hot.to_cbor()
+        return {1: hot, 2: [[ref.to_cbor(), rows] for ref, rows in self.cold]}
+
+    @classmethod
+    def parse(cls, value: Any) -> Directory:
+        fields = Fields(value, "engine root")
+        hot = fields.optional(1, lambda ref: ObjectRef.parse(ref, "engine root"))
+        pages = [array(page, "engine root", minimum=2, maximum=2) for page in fields.array(2, maximum=1024)]
+        fields.done()
+        return cls(hot, tuple((ObjectRef.parse(ref, "engine root"), small(n, "engine root")) for ref, n in pages))
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRoot:
+    """Runs (newest first), directory, and a counter of folds and merges."""
+
+    runs: tuple[Run, ...] = ()
+    directory: Directory = Directory()
+    version: int = 1
+
+    def encode(self) -> bytes:
+        return cbor.encode(
+            {1: 1, 2: [run.to_cbor() for run in self.runs], 3: self.directory.to_cbor(), 4: self.version}
+        )
+
+    @classmethod
+    def parse(cls, content: bytes, limits: Limits = LIMITS) -> EngineRoot:
+        fields = Fields(cbor.decode(content, limits=limits, subject="engine root"), "engine root")
+        fields.format()
+        root = cls(
+            tuple(map(Run.parse, fields.array(2, maximum=limits.runs))),
+            Directory.parse(fields.take(3)),
+            fields.version(4),
+        )
+        fields.done()
+        numbers = [run.number for run in root.runs]
+        if numbers != sorted(set(numbers), reverse=True):  # spec: ENG-2
+            raise UntrustedDataError(Failure.SCHEMA, "runs are not in order", subject="engine root")
+        return root
