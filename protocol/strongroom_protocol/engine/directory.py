@@ -12,7 +12,7 @@ from typing import Any
 from strongroom_protocol.engine.refs import FrameRef, small
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.wire import cbor
-from strongroom_protocol.wire.parse import SIZE_MAX, Fields, array
+from strongroom_protocol.wire.parse import SIZE_MAX, TIME_MAX, Fields, array
 
 HOT_ROWS = 256
 NEWEST_FRAMES = 6
@@ -21,7 +21,10 @@ PREVIEW_CHARS = 80
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRow:
-    """Key and id of a conversation, title, kind, newest time (ms), preview and its sender, rows, newest frames."""
+    """Key and id of a conversation, title, kind, newest time (ms), preview and its sender, rows, newest frames.
+
+    Every frame whose last row is later than `floor` (ms; -1: every frame there is) is among `frames`.
+    """
 
     key: bytes
     conversation: str
@@ -32,12 +35,21 @@ class DirectoryRow:
     sender: str
     rows: int
     frames: tuple[FrameRef, ...]
+    floor: int = -1
 
     def to_cbor(self) -> dict[int, Any]:
         return {
-            1: self.key, 2: self.conversation, 3: self.title, 4: self.kind, 5: self.newest, 6: self.preview,
-            7: self.sender, 8: self.rows, 9: [frame.to_cbor() for frame in self.frames],
-        }  # fmt: skip
+            1: self.key,
+            2: self.conversation,
+            3: self.title,
+            4: self.kind,
+            5: self.newest,
+            6: self.preview,
+            7: self.sender,
+            8: self.rows,
+            9: [frame.to_cbor() for frame in self.frames],
+            10: self.floor,
+        }
 
     @classmethod
     def parse(cls, value: Any, limits: Limits = LIMITS) -> DirectoryRow:
@@ -52,6 +64,7 @@ class DirectoryRow:
             fields.text(7, limits.id_bytes),
             fields.uint(8, SIZE_MAX),
             tuple(FrameRef.parse(frame, "directory") for frame in fields.array(9, maximum=8)),
+            fields.uint(10, TIME_MAX, -1),
         )
         fields.done()
         return row

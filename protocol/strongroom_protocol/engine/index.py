@@ -1,6 +1,6 @@
 """The index of a run: pages of frame entries in order of (conversation key, first time), and a top (chapter 08).
 
-Pages and top are chunks of one object, so any of them is read alone; the top's chunk is the last but padding.
+The pages are chunks of one object, so each is read alone; the top is an object of its own. Both are kept twice.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class IndexTop:
-    """The segments a run refers to and the fences of its pages."""
+    """The object that holds the pages, the segments the run refers to, the fences of the pages."""
 
+    pages: ObjectRef
     segments: tuple[ObjectRef, ...]
     fences: tuple[Fence, ...]
 
     def encode(self) -> bytes:
         fences = [[fence.key, fence.first, fence.chunk.to_cbor()] for fence in self.fences]
-        return cbor.encode({1: 1, 2: [ref.to_cbor() for ref in self.segments], 3: fences})
+        segments = [ref.to_cbor() for ref in self.segments]
+        return cbor.encode({1: 1, 2: self.pages.to_cbor(), 3: segments, 4: fences})
 
     @classmethod
     def parse(cls, content: bytes, limits: Limits = LIMITS) -> IndexTop:
         fields = Fields(cbor.decode(content, limits=limits, subject="index"), "index")
         fields.format()
-        segments = tuple(ObjectRef.parse(ref, "index") for ref in fields.array(2, maximum=65_536))
-        parts = [array(fence, "index", minimum=3, maximum=3) for fence in fields.array(3, maximum=65_536)]
+        pages = ObjectRef.parse(fields.take(2), "index")
+        segments = tuple(ObjectRef.parse(ref, "index") for ref in fields.array(3, maximum=65_536))
+        parts = [array(fence, "index", minimum=3, maximum=3) for fence in fields.array(4, maximum=65_536)]
         fields.done()
         fences = tuple(
             Fence(fixed(key, 16, "index"), uint(first, TIME_MAX, "index"), ChunkRef.parse(chunk, "index"))
@@ -56,7 +59,7 @@ class IndexTop:
         order = [(fence.key, fence.first) for fence in fences]
         if order != sorted(order):  # spec: ENG-3
             raise UntrustedDataError(Failure.SCHEMA, "pages are not in order", subject="index")
-        return cls(segments, fences)
+        return cls(pages, segments, fences)
 
     def pages_for(self, key: bytes) -> tuple[Fence, ...]:
         """The pages that can hold frames of a conversation."""

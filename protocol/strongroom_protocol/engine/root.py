@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from strongroom_protocol.engine.refs import ChunkRef, Mirrored, ObjectRef, small
+from strongroom_protocol.engine.refs import Mirrored, ObjectRef, small
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.wire import cbor
@@ -14,22 +14,24 @@ from strongroom_protocol.wire.parse import SIZE_MAX, Fields, array
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A sorted run: number (grows with every run made), level, its index and where the index's top is, totals."""
+    """A sorted run: number (grows with every run made), level, the top of its index (kept twice), totals."""
 
     number: int
     level: int
     index: Mirrored
-    top: ChunkRef
-    mirror_top: ChunkRef
     rows: int
     frames: int
     size: int
 
     def to_cbor(self) -> dict[int, Any]:
         return {
-            1: self.number, 2: self.level, 3: self.index.to_cbor(), 4: self.top.to_cbor(), 5: self.mirror_top.to_cbor(),
-            6: self.rows, 7: self.frames, 8: self.size,
-        }  # fmt: skip
+            1: self.number,
+            2: self.level,
+            3: self.index.to_cbor(),
+            4: self.rows,
+            5: self.frames,
+            6: self.size,
+        }
 
     @classmethod
     def parse(cls, value: Any) -> Run:
@@ -38,11 +40,9 @@ class Run:
             fields.version(1),
             fields.uint(2, 16),
             Mirrored.parse(fields.take(3), "engine root"),
-            ChunkRef.parse(fields.take(4), "engine root"),
-            ChunkRef.parse(fields.take(5), "engine root"),
-            small(fields.take(6), "engine root"),
-            small(fields.take(7), "engine root"),
-            fields.uint(8, SIZE_MAX),
+            small(fields.take(4), "engine root"),
+            small(fields.take(5), "engine root"),
+            fields.uint(6, SIZE_MAX),
         )
         fields.done()
         return run

@@ -99,7 +99,7 @@ class Origin(NamedTuple):
     hlc: int  # hybrid logical clock: unix ms * 2**16 + counter
     device: bytes  # 16 bytes
     batch: int  # the device's batch sequence
-    index: int  # position within the batch
+    position: int  # within the batch
 
 
 UNSTAMPED = Origin(0, bytes(16), 0, 0)

@@ -40,10 +40,7 @@ def split_texts(lengths: Sequence[int], data: bytes, *, maximum: int, subject: s
         if data.isascii():
             text = data.decode()
             return [text[end - size + 1 : end] if size else None for size, end in zip(lengths, ends, strict=True)]
-        return [
-            data[end - size + 1 : end].decode() if size else None
-            for size, end in zip(lengths, ends, strict=True)
-        ]
+        return [data[end - size + 1 : end].decode() if size else None for size, end in zip(lengths, ends, strict=True)]
     except UnicodeDecodeError as error:
         raise broken(subject, "text is not UTF-8") from error
 
@@ -55,9 +52,9 @@ def split_blobs(lengths: Sequence[int], data: bytes, *, maximum: int, subject: s
 
 
 def _ends(lengths: Sequence[int], data: bytes, maximum: int, subject: str) -> list[int]:
-    if max(lengths) > maximum + 1:  # spec: FRAME-10
+    if max(lengths, default=0) > maximum + 1:  # spec: FRAME-10
         raise UntrustedDataError(Failure.LIMIT, "string is longer than the limit", subject=subject)
     ends = list(accumulate(size - 1 if size else 0 for size in lengths))
-    if ends[-1] != len(data):  # spec: FRAME-11
+    if (ends[-1] if ends else 0) != len(data):  # spec: FRAME-11
         raise broken(subject, "lengths do not add up to the bytes")
     return ends

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import repeat
 from operator import lt
 
 from strongroom_protocol.errors import InvalidArgument
@@ -90,9 +89,7 @@ class Frame:
     def take(self, places: Iterable[int]) -> Frame:
         """The rows at these places, in that order."""
         chosen = list(places)
-        return Frame(
-            self.conversation, *([getattr(self, name)[place] for place in chosen] for name in _COLUMNS)
-        )
+        return Frame(self.conversation, *([getattr(self, name)[place] for place in chosen] for name in _COLUMNS))
 
     def slice(self, start: int, stop: int) -> Frame:
         """The rows from `start` up to `stop`."""
@@ -122,12 +119,10 @@ def sort_key(row: Row) -> tuple[int, int, Origin]:
 
 
 def unstamped(conversation: str, rows: Sequence[Row]) -> Frame:
-    """A frame of rows that have no origin yet, in frame order (a device stamps it when it commits)."""
-    ordered = sorted(enumerate(rows), key=lambda item: (item[1].time, item[1].seq, item[0]))
-    frame = Frame.from_rows(conversation, [row for _, row in ordered])
-    frame.hlc, frame.device, frame.batch, frame.index = (
-        list(repeat(value, len(rows))) for value in UNSTAMPED
-    )
+    """A frame of rows that have no origin yet, by time, sequence and the order given; `stamp` it to commit."""
+    ordered = sorted(rows, key=lambda row: (row.time, row.seq))
+    frame = Frame.from_rows(conversation, ordered)
+    frame.stamp(*UNSTAMPED)
     return frame
 
 

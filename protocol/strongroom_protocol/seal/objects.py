@@ -44,6 +44,7 @@ class ObjectType(IntEnum):
     MEDIA = 7
     KEYRING_PRIVATE = 8
     MEDIA_DIGESTS = 9
+    INDEX_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)

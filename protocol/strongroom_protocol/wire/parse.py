@@ -68,6 +68,10 @@ class Fields:
         self._left: dict[Any, Any] = dict(value)
         self.subject = subject
 
+    def wrong(self, what: str) -> UntrustedDataError:
+        """The error for a field of the wrong shape."""
+        return bad(self.subject, what)
+
     def take(self, key: int) -> Any:
         """The raw value of a field that must be there."""
         if key not in self._left:

@@ -1,0 +1,43 @@
+"""`strongroom chats`: the chat list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+from strongroom.cli.text import moment, safe
+
+
+@click.command("chats")
+@common
+def command(**given: Any) -> int:
+    """List chats, newest first."""
+    called = context(**given)
+    return called.run(_chats(called))
+
+
+async def _chats(given: Context) -> int:
+    from strongroom.vault import Vault
+
+    async with await Vault.open(given.vault, relay=given.relay) as vault:
+        rows = await vault.chats()
+        damaged = vault.damage()
+        data = {
+            "chats": [
+                {"id": row.conversation, "title": row.title, "newest": row.newest, "records": row.rows,
+                 "preview": row.preview, "sender": row.sender}
+                for row in rows
+            ],
+            "damaged": damaged,
+        }  # fmt: skip
+        lines = [
+            f"{moment(row.newest)}  {row.rows:>9,}  {safe(row.title or row.conversation)}  "
+            f"{safe(f'{row.sender}: ' if row.sender else '')}{safe(row.preview)}"
+            for row in rows
+        ]
+        given.emit(data, "\n".join(lines) or "no chats yet: strongroom import PATH…")
+        if damaged:
+            given.note(f"{len(damaged)} objects are damaged or missing; strongroom verify names them")
+        return EXIT_INCOMPLETE if damaged else 0

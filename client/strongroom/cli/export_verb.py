@@ -1,0 +1,33 @@
+"""`strongroom export`: leave with everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+
+
+@click.command("export")
+@common
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", default="json", show_default=True, type=click.Choice(["json"]))
+def command(folder: Path, format_name: str, **given: Any) -> int:
+    """Write all chats to FOLDER. `json` is the native lossless form: two devices in one state write the same bytes."""
+    called = context(**given)
+    return called.run(_export(called, folder))
+
+
+async def _export(given: Context, folder: Path) -> int:
+    from strongroom.vault import Vault
+
+    async with await Vault.open(given.vault, relay=given.relay) as vault:
+        written = await vault.export_json(folder)
+        damaged = vault.damage()
+        data = {"folder": str(folder), "damaged": damaged, **written}
+        given.emit(data, f"exported {written['conversations']} chats, {written['messages']:,} messages to {folder}")
+        if damaged:
+            given.note(f"{len(damaged)} objects are damaged or missing: what they held is not in the export")
+        return EXIT_INCOMPLETE if damaged else 0

@@ -1,0 +1,44 @@
+"""`strongroom restore`: everything onto this device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+from strongroom.cli.progress import Meter
+
+
+@click.command("restore")
+@common
+def command(**given: Any) -> int:
+    """Fetch everything into this device's folder, so that it is readable without the relay."""
+    called = context(**given)
+    return called.run(_restore(called))
+
+
+async def _restore(given: Context) -> int:
+    from strongroom.vault import Vault
+
+    async with await Vault.open(given.vault, relay=given.relay) as vault:
+        with Meter("restoring", "bytes") as meter:
+            restored = await vault.restore(progress=meter.to)
+        found = restored.audit
+        damaged = {name: str(kind) for name, kind in found.damaged.items()}
+        given.emit(
+            {
+                "objects": found.objects, "bytes": found.bytes, "records": found.rows - found.rows_lost,
+                "records_lost": found.rows_lost, "frames_lost": found.frames_lost, "damaged": damaged,
+                "version": restored.version, "fallback": restored.fallback,
+            },  # fmt: skip
+            f"restored {found.rows - found.rows_lost:,} records in {found.objects:,} objects ({found.bytes:,} bytes)",
+        )
+        if not damaged:
+            return 0
+        for name, kind in damaged.items():
+            given.note(f"{kind}: {name}")
+        if restored.fallback:
+            given.note("the newest commit's body is damaged: this is the version before it")
+        given.note(f"{found.rows_lost:,} records could not be restored; everything else was")
+        return EXIT_INCOMPLETE

@@ -1,0 +1,86 @@
+"""A change to the engine being put together: what it replaces, what it drops (spec chapters 08 and 11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from strongroom.engine.directory import DirectoryChange
+from strongroom.engine.run_writer import RunWriter
+from strongroom.engine.sealer import Sealer
+from strongroom.engine.snapshot import Snapshot
+from strongroom_protocol.engine.body import Body, TailEntry
+from strongroom_protocol.engine.refs import ObjectRef
+from strongroom_protocol.engine.root import EngineRoot, Run
+from strongroom_protocol.seal.objects import ObjectType
+
+
+@dataclass(slots=True)
+class Change:
+    """Starts from a snapshot; runs, tail and directory are replaced in here and sealed by `finish`."""
+
+    base: Snapshot
+    sealer: Sealer
+    directory: DirectoryChange
+    drops: set[bytes] = field(default_factory=set)
+    _runs: list[Run] = field(default_factory=list)
+    _tail: list[TailEntry] = field(default_factory=list)
+    _root_changed: bool = False
+
+    @classmethod
+    async def begin(cls, base: Snapshot, sealer: Sealer) -> Change:
+        change = cls(base, sealer, DirectoryChange(base))
+        change._runs = list(base.root.runs)
+        change._tail = list(base.body.tail)
+        return change
+
+    @property
+    def runs(self) -> list[Run]:
+        return self._runs
+
+    @property
+    def tail(self) -> list[TailEntry]:
+        return self._tail
+
+    def run_writer(self, level: int) -> RunWriter:
+        """A writer for the next run."""
+        return RunWriter(self.sealer, 1 + max((run.number for run in self._runs), default=0), level)
+
+    def add_run(self, run: Run) -> None:
+        self._runs.insert(0, run)
+        self._root_changed = True
+
+    async def remove_runs(self, runs: list[Run]) -> None:
+        """Take runs out; their index objects are dropped, their segments only by `drop_segments`."""
+        gone = {run.number for run in runs}
+        self._runs = [run for run in self._runs if run.number not in gone]
+        for run in runs:
+            self.drops |= {ref.name for ref in run.index.refs}
+            self.drops |= {top.pages.name for top in await self.base.both_tops(run)}
+        self._root_changed = True
+
+    def append_batch(self, entry: TailEntry) -> None:
+        self._tail.append(entry)
+
+    def take_tail(self) -> None:
+        """The tail has become a run."""
+        self.drops |= {entry.ref.name for entry in self._tail}
+        self._tail = []
+
+    async def finish(self, *, acknowledged: int) -> Body:
+        """Seal directory and root where they changed; the body without this device's new sequence."""
+        old = self.base.body
+        root = old.root
+        if self._root_changed:
+            directory, dropped = await self.directory.finish(self.sealer)
+            self.drops |= dropped
+            if old.root is not None:
+                self.drops |= {ref.name for ref in old.root.refs}
+            content = EngineRoot(tuple(self._runs), directory, self.base.root.version + 1).encode()
+            root = self.sealer.mirrored(ObjectType.ROOT, content)
+        seen = dict(old.seen) | {self.sealer.device: acknowledged}
+        return replace(old, root=root, tail=tuple(self._tail), seen=seen)
+
+
+def dropped_segments(before: set[ObjectRef], after: set[ObjectRef]) -> set[bytes]:
+    """Segments that nothing refers to any more."""
+    return {ref.name for ref in before} - {ref.name for ref in after}

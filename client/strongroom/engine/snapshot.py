@@ -1,0 +1,174 @@
+"""One version of an account's history, read-only: root, tail, run indexes, frames (spec chapter 08)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from strongroom.engine.source import ObjectSource
+from strongroom_protocol.engine.batch import parse_batch
+from strongroom_protocol.engine.body import Body, TailEntry
+from strongroom_protocol.engine.index import Entry, IndexTop, parse_page
+from strongroom_protocol.engine.refs import FrameRef, ObjectRef
+from strongroom_protocol.engine.root import EngineRoot, Run
+from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.manifest.head import Head
+from strongroom_protocol.rows.frame import decode_frame
+from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.table import Frame
+from strongroom_protocol.seal.objects import ObjectType
+
+DeviceKeys = Mapping[bytes, bytes]
+"""Signing key of every device that any keyring of the account has listed, by id."""
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The verified state at `head`. What cannot be read is noted in `source.damage` and left out."""
+
+    source: ObjectSource
+    head: Head
+    body: Body
+    root: EngineRoot
+    tail: list[tuple[TailEntry, tuple[Frame, ...]]]
+    _entries: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
+    _tops: dict[int, list[IndexTop]] = field(default_factory=dict)
+
+    @classmethod
+    async def load(cls, source: ObjectSource, head: Head, devices: DeviceKeys) -> Snapshot:
+        """Fetch and check body, root and tail. Raises what is wrong with body or root; a bad batch is noted."""
+        body = Body.parse(await source.object(ObjectRef(head.body, head.body_size), ObjectType.BODY))
+        root = EngineRoot()
+        if body.root is not None:
+            root = EngineRoot.parse(await source.mirrored(body.root, ObjectType.ROOT))
+        tail = await _load_tail(source, body.tail, devices)
+        return cls(source, head, body, root, tail)
+
+    async def tops(self, run: Run) -> list[IndexTop]:
+        """The readable tops of a run's index, primary first; none when both copies are damaged."""
+        if run.number not in self._tops:
+            contents = await self.source.objects(run.index.refs[:1], ObjectType.INDEX)
+            if isinstance(contents[0], UntrustedDataError):
+                contents = await self.source.objects(run.index.refs[1:], ObjectType.INDEX)
+            self._tops[run.number] = [IndexTop.parse(content) for content in contents if isinstance(content, bytes)]
+        return self._tops[run.number]
+
+    async def both_tops(self, run: Run) -> list[IndexTop]:
+        """Both tops of a run's index, to name everything the run holds. Raises what is wrong with either."""
+        return [IndexTop.parse(await self.source.object(ref, ObjectType.INDEX)) for ref in run.index.refs]
+
+    async def entries(self, run: Run, key: bytes | None = None) -> tuple[Entry, ...]:
+        """The frames of a run, of one conversation or of all; pages that are damaged twice are left out."""
+        if run.number in self._entries:
+            known = self._entries[run.number]
+            return known if key is None else tuple(entry for entry in known if entry[0] == key)
+        found: list[Entry] = []
+        for top in (await self.tops(run))[:1]:
+            fences = top.fences if key is None else top.pages_for(key)
+            wanted = [(top.pages.name, fence.chunk) for fence in fences]
+            for fence, page in zip(fences, await self.source.chunks(ObjectType.INDEX_PAGES, wanted), strict=True):
+                if isinstance(page, UntrustedDataError):
+                    found += await self._mirror_page(run, top, top.fences.index(fence))
+                else:
+                    found += parse_page(page, top)
+        if key is None:
+            self._entries[run.number] = tuple(found)
+            return tuple(found)
+        return tuple(entry for entry in found if entry[0] == key)
+
+    async def refs(self, key: bytes) -> list[FrameRef]:
+        """All frames of a conversation in all runs, by first time."""
+        found = [frame for run in self.root.runs for _, frame in await self.entries(run, key)]
+        return sorted(found, key=lambda frame: (frame.first, frame.last))
+
+    async def frames(self, key: bytes, refs: Sequence[FrameRef]) -> list[Frame]:
+        """The rows of these frames of one conversation; frames that are damaged are noted and left out."""
+        wanted = [(ref.segment, ref.chunk) for ref in refs]
+        frames = []
+        for ref, content in zip(refs, await self.source.chunks(ObjectType.SEGMENT, wanted), strict=True):
+            if isinstance(content, bytes):
+                try:
+                    frames.append(check_frame(decode_frame(content), key, ref))
+                except UntrustedDataError as error:
+                    self.source.damage.setdefault(ref.segment.hex(), error.failure)
+        return frames
+
+    def tail_frames(self, key: bytes) -> list[Frame]:
+        """The rows of a conversation that no run holds yet."""
+        return [frame for _, frames in self.tail for frame in frames if conversation_key(frame.conversation) == key]
+
+    async def keys(self) -> list[bytes]:
+        """The keys of all conversations, in order."""
+        found = {key for run in self.root.runs for key, _ in await self.entries(run)}
+        found |= {conversation_key(frame.conversation) for _, frames in self.tail for frame in frames}
+        return sorted(found)
+
+    async def objects(self) -> AsyncIterator[tuple[ObjectRef, ObjectType]]:
+        """Every object this version reaches, what leads to others first. Nothing is opened twice."""
+        yield ObjectRef(self.head.body, self.head.body_size), ObjectType.BODY
+        if self.body.root is not None:
+            for ref in self.body.root.refs:
+                yield ref, ObjectType.ROOT
+        for entry in self.body.tail:
+            yield entry.ref, ObjectType.BATCH
+        for page in (self.root.directory.hot, *(ref for ref, _ in self.root.directory.cold)):
+            if page is not None:
+                yield page, ObjectType.DIRECTORY
+        segments: dict[bytes, ObjectRef] = {}
+        for run in self.root.runs:
+            for ref in run.index.refs:
+                yield ref, ObjectType.INDEX
+            for content in await self.source.objects(run.index.refs, ObjectType.INDEX):
+                if isinstance(content, bytes):
+                    top = IndexTop.parse(content)
+                    yield top.pages, ObjectType.INDEX_PAGES
+                    segments |= {ref.name: ref for ref in top.segments}
+        for ref in segments.values():
+            yield ref, ObjectType.SEGMENT
+
+    async def _mirror_page(self, run: Run, top: IndexTop, number: int) -> tuple[Entry, ...]:
+        (content,) = await self.source.objects(run.index.refs[1:], ObjectType.INDEX)
+        if isinstance(content, UntrustedDataError):
+            return ()
+        mirror = IndexTop.parse(content)
+        if mirror.segments != top.segments or number >= len(mirror.fences):
+            return ()
+        wanted = [(mirror.pages.name, mirror.fences[number].chunk)]
+        (page,) = await self.source.chunks(ObjectType.INDEX_PAGES, wanted)
+        return parse_page(page, mirror) if isinstance(page, bytes) else ()
+
+
+def check_frame(frame: Frame, key: bytes, ref: FrameRef) -> Frame:
+    """The frame is of the conversation and times under which the index files it, or CONTEXT is raised."""
+    if conversation_key(frame.conversation) != key:  # spec: ENG-7
+        raise UntrustedDataError(Failure.CONTEXT, "frame of another conversation", subject=ref.segment.hex())
+    if (frame.time[0], frame.time[-1], len(frame)) != (ref.first, ref.last, ref.rows):  # spec: ENG-8
+        raise UntrustedDataError(Failure.CONTEXT, "frame is not the one indexed", subject=ref.segment.hex())
+    return frame
+
+
+async def _load_tail(
+    source: ObjectSource, tail: Sequence[TailEntry], devices: DeviceKeys
+) -> list[tuple[TailEntry, tuple[Frame, ...]]]:
+    loaded = []
+    contents = await source.objects([entry.ref for entry in tail], ObjectType.BATCH)
+    for entry, content in zip(tail, contents, strict=True):
+        if isinstance(content, UntrustedDataError):
+            continue
+        try:
+            loaded.append((entry, open_batch(source.account, entry, content, devices)))
+        except UntrustedDataError as error:
+            source.damage.setdefault(entry.ref.name.hex(), error.failure)
+    return loaded
+
+
+def open_batch(account: bytes, entry: TailEntry, content: bytes, devices: DeviceKeys) -> tuple[Frame, ...]:
+    """The frames of a batch, signed by a device that some keyring of the account lists."""
+    key = devices.get(entry.device)
+    if key is None:  # spec: BATCH-3
+        raise UntrustedDataError(Failure.SIGNER, "batch of a device that was never listed", subject="batch")
+    batch = parse_batch(content, account=account, device=entry.device, sequence=entry.sequence, key=key)
+    frames = tuple(decode_frame(framed) for framed in batch.frames)
+    if sum(len(frame) for frame in frames) != entry.rows:  # spec: BATCH-4
+        raise UntrustedDataError(Failure.CONTEXT, "batch has other rows than the head says", subject="batch")
+    return frames

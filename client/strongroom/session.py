@@ -1,0 +1,205 @@
+"""One device's view of one account: keys, pin, and the steps that bring in something new (spec chapter 13).
+
+Everything fetched is weighed against the pin (`manifest.pin`) and the pin is stored durably before anything is used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from strongroom.cache import Cache
+from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.source import ObjectSource
+from strongroom.state import State
+from strongroom.transport.base import Transport
+from strongroom_protocol.errors import Failure, ReadOnly, UntrustedDataError
+from strongroom_protocol.keys.epochs import EpochKeys, chain_epochs, open_epochs
+from strongroom_protocol.keys.hpke import KemKey
+from strongroom_protocol.keys.secrets import EpochSecret, KemSeed, SigningSeed
+from strongroom_protocol.keys.signing import SignKey
+from strongroom_protocol.manifest.head import Head, parse_head
+from strongroom_protocol.manifest.keyring import Keyring, device_id, parse_keyring
+from strongroom_protocol.manifest.pin import Pin, accept_head, accept_keyrings, accept_sequences
+from strongroom_protocol.manifest.receipt import Chain, verify_receipt
+from strongroom_protocol.wire import cbor
+
+SEQUENCE_BLOCK = 256
+"""Writer sequences reserved durably at a time; a crash skips what is left of a block, never reuses a number."""
+
+
+class DeviceKeys:
+    """The key pairs that are made on this device and never leave it."""
+
+    def __init__(self, sign_seed: SigningSeed, kem_seed: KemSeed) -> None:
+        self.sign = SignKey(sign_seed)
+        self.kem = KemKey(kem_seed)
+        self.id = device_id(self.sign.public, self.kem.public)
+
+
+@dataclass(slots=True)
+class Session:
+    """A device's open vault. Not for two tasks at once: the state's lock keeps other processes out."""
+
+    state: State
+    transport: Transport
+    device: DeviceKeys
+    account: bytes
+    keyrings: list[Keyring]
+    pin: Pin
+    guest_epoch: EpochSecret | None
+    _epochs: tuple[bytes, Mapping[int, EpochKeys]] | None = field(default=None)
+
+    @classmethod
+    def open(cls, state: State, transport: Transport) -> Session:
+        """From the local state alone; nothing is fetched."""
+        device = DeviceKeys(SigningSeed(state.require("sign-seed")), KemSeed(state.require("kem-seed")))
+        pin = Pin.parse(state.require("pin"))
+        chain = cbor.decode(state.require("keyrings"), subject="stored keyrings")
+        keyrings = [parse_keyring(message, account=pin.account) for message in chain]
+        guest = state.get("guest-epoch")
+        transport.authenticate(device.sign.public, device.sign.sign)
+        return cls(state, transport, device, pin.account, keyrings, pin, EpochSecret(guest) if guest else None)
+
+    @property
+    def keyring(self) -> Keyring:
+        """The newest keyring this device has accepted."""
+        return self.keyrings[-1]
+
+    @property
+    def may_write(self) -> bool:
+        return self.keyring.device(self.device.id) is not None
+
+    def require_writer(self) -> None:
+        """Raises ReadOnly on a device that is not (yet) in the keyring."""
+        if not self.may_write:  # spec: CLIENT-1
+            raise ReadOnly(
+                "this device is read-only: nobody has confirmed it yet",
+                hint="check the listed devices with `strongroom status`, then run `strongroom login --confirm-devices`",
+            )
+
+    def epochs(self) -> Mapping[int, EpochKeys]:
+        """Every epoch this device can open under the newest keyring."""
+        keyring = self.keyring
+        if self._epochs is None or self._epochs[0] != keyring.hash:
+            if self.may_write:
+                opened = open_epochs(keyring, self.device.kem)
+            elif self.guest_epoch is not None:
+                opened = self._guest_epochs(keyring, self.guest_epoch)
+            else:
+                raise ReadOnly("this device was removed from the account", hint="log in again in a new folder")
+            self._epochs = (keyring.hash, opened)
+        return self._epochs[1]
+
+    def source(self, *, fresh: bool = False) -> ObjectSource:
+        cache = Cache(self.state.folder / "objects")
+        return ObjectSource(self.transport, cache, self.account, self.epochs(), fresh)
+
+    async def sync(self) -> Head:
+        """Fetch the newest keyring and head, verify both against the pin, store the new pin.
+
+        Raises UntrustedDataError with the pin unmoved; RelayUnreachable.
+        """
+        since = self.pin.head_version
+        while True:
+            answer = await self.transport.head(self.account, since or None)
+            head = parse_head(answer.head, account=self.account)
+            keyrings = await self._newer_keyrings(head)
+            if head.keyring_version >= keyrings[-1].version:
+                break  # else a new keyring and head arrived between the two requests: ask again
+        keyring = keyrings[-1]
+        verify_receipt(
+            answer.receipt, receipt_key=keyring.receipt_key, account=self.account, chain=Chain.HEAD,
+            version=head.version, hash_=head.hash, previous=head.previous,
+        )  # fmt: skip
+        pin = accept_head(
+            self.pin, keyring, head, peaks=answer.peaks, consistency=answer.consistency, cut_path=answer.cut_path
+        )
+        self.remember(pin, keyrings, message=answer.head)
+        return head
+
+    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
+        """The newest state of the account, verified."""
+        return await self.load(await self.sync(), fresh=fresh)
+
+    async def load(self, head: Head, *, fresh: bool = False) -> Snapshot:
+        """The state at an accepted head. Also checks that no copy of this device has written."""
+        snapshot = await Snapshot.load(self.source(fresh=fresh), head, self.device_keys())
+        if head.version == self.pin.head_version:
+            self.remember(accept_sequences(self.pin, snapshot.body.sequences, device=self.device.id), self.keyrings)
+        return snapshot
+
+    def stored_head(self) -> Head:
+        """The pinned head, for reading without the relay."""
+        return parse_head(self.state.require("head"), account=self.account)
+
+    def device_keys(self) -> dict[bytes, bytes]:
+        """Signing keys of every device that any accepted keyring lists."""
+        return {device.id: device.sign_key for keyring in self.keyrings for device in keyring.devices}
+
+    def remember(self, pin: Pin, keyrings: list[Keyring], *, message: bytes | None = None) -> None:
+        """Store pin, keyrings and head bytes in one transaction, then use them."""
+        if pin != self.pin or len(keyrings) != len(self.keyrings) or message is not None:
+            changes: dict[str, bytes | None] = {"pin": pin.encode()}
+            if len(keyrings) != len(self.keyrings):
+                changes["keyrings"] = cbor.encode([keyring.message for keyring in keyrings])
+            if message is not None:
+                changes["head"] = message
+            self.state.put(changes)
+        self.pin, self.keyrings = pin, keyrings
+
+    def sequences(self) -> Iterator[int]:
+        """This device's next writer sequences, each reserved durably before it is given out."""
+        while True:
+            start = self.pin.sequence
+            self.remember(replace(self.pin, sequence=start + SEQUENCE_BLOCK), self.keyrings)
+            yield from range(start + 1, start + SEQUENCE_BLOCK + 1)
+
+    def next_clock(self) -> int:
+        """A hybrid logical clock value later than any this device gave out: unix ms * 2**16 + counter."""
+        last = int.from_bytes(self.state.get("clock") or b"", "big")
+        value = max(now_ms() << 16, last + 1)
+        self.state.put({"clock": value.to_bytes(8, "big")})
+        return value
+
+    async def _newer_keyrings(self, head: Head) -> list[Keyring]:
+        known = self.keyrings[-1]
+        if (head.keyring_version, head.keyring_hash) == (known.version, known.hash):
+            return self.keyrings
+        return await fetch_keyrings(self.transport, self.account, self.pin, self.keyrings)
+
+    def _guest_epochs(self, keyring: Keyring, secret: EpochSecret) -> Mapping[int, EpochKeys]:
+        try:
+            return chain_epochs(keyring, secret)
+        except UntrustedDataError as error:
+            if error.failure is not Failure.EPOCH:
+                raise
+            raise ReadOnly(
+                "the account has moved to a new epoch since this read-only device logged in",
+                hint="run `strongroom login` again",
+            ) from error
+
+
+async def fetch_keyrings(
+    transport: Transport, account: bytes, pin: Pin | None, known: list[Keyring]
+) -> list[Keyring]:
+    """The keyring chain continued from `known`, verified with its receipts."""
+    first = known[-1].version if known else 1
+    parsed: list[Keyring] = []
+    for message, receipt in await transport.keyrings(account, first):
+        keyring = parse_keyring(message, account=account)
+        verify_receipt(
+            receipt, receipt_key=(known or [keyring])[0].receipt_key, account=account, chain=Chain.KEYRING,
+            version=keyring.version, hash_=keyring.hash, previous=keyring.previous,
+        )  # fmt: skip
+        parsed.append(keyring)
+    accept_keyrings(pin, known[-1] if known else None, parsed, account=account)
+    if known:
+        return known + [keyring for keyring in parsed if keyring.version > known[-1].version]
+    return parsed
+
+
+def now_ms() -> int:
+    """This machine's time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

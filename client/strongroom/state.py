@@ -1,0 +1,118 @@
+"""The local state of one device: what cannot be fetched again, in one small SQLite file (spec chapter 13).
+
+Everything that must change together changes in one transaction with a full sync, so a crash leaves the old or the
+new state. A lock file keeps a second process out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from strongroom_protocol.errors import CallError, NotFound, StorageFull, UpgradeRequired, VaultLocked
+
+SCHEMA = 1
+_DATABASE = "device.db"
+
+
+class State:
+    """Named byte strings with atomic updates. One process at a time."""
+
+    def __init__(self, folder: Path, database: sqlite3.Connection, lock: int) -> None:
+        self.folder = folder
+        self._database = database
+        self._lock = lock
+
+    @classmethod
+    def create(cls, folder: Path) -> State:
+        """A new state in `folder`, which is made; refused where a vault already is."""
+        if (folder / _DATABASE).exists():
+            raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = _lock(folder)
+        descriptor = os.open(folder / _DATABASE, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        os.close(descriptor)
+        database = _connect(folder)
+        with _translated(), database:
+            database.execute("CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
+        return cls(folder, database, lock)
+
+    @classmethod
+    def open(cls, folder: Path) -> State:
+        """The state in `folder`. Raises NotFound, VaultLocked, UpgradeRequired."""
+        if not (folder / _DATABASE).exists():
+            raise NotFound("there is no vault in that folder", hint="run strongroom init or strongroom login first")
+        lock = _lock(folder)
+        database = _connect(folder)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
+        if version > SCHEMA:
+            raise UpgradeRequired(f"vault state version {version} is newer than {SCHEMA}")
+        return cls(folder, database, lock)
+
+    def get(self, name: str) -> bytes | None:
+        row = self._database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def require(self, name: str) -> bytes:
+        """A value that every complete vault has."""
+        value = self.get(name)
+        if value is None:
+            raise CallError("the vault in that folder was never finished", hint="remove the folder and start again")
+        return value
+
+    def put(self, changes: Mapping[str, bytes | None]) -> None:
+        """Apply all changes or none, durably; None removes a name."""
+        with _translated(), self._database:
+            for name, value in changes.items():
+                if value is None:
+                    self._database.execute("DELETE FROM state WHERE name = ?", (name,))
+                else:
+                    self._database.execute("INSERT OR REPLACE INTO state VALUES(?, ?)", (name, value))
+
+    def close(self) -> None:
+        self._database.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(folder / _DATABASE, isolation_level="IMMEDIATE", check_same_thread=False)
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA secure_delete = ON")  # a removed secret leaves no remnant in free pages
+    return database
+
+
+def _lock(folder: Path) -> int:
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise VaultLocked("another strongroom process is using this vault") from error
+    return descriptor
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise StorageFull("the disk that holds the vault's state is full or failing") from error
+        raise

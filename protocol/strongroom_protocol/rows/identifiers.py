@@ -1,0 +1,71 @@
+"""The id, sender and device columns of a frame: numbers as numbers, names in dictionaries (spec chapter 07)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from strongroom_protocol.limits import Limits
+from strongroom_protocol.rows.columns import broken
+from strongroom_protocol.rows.model import SEQ_MAX
+from strongroom_protocol.rows.store import Col, ColumnReader, ColumnWriter
+
+Name = TypeVar("Name", str, bytes)
+
+_NULL, _TEXT, _NUMBER = 0, 1, 2
+_DIGITS = 18  # every number of so many digits fits 63 bits
+
+
+def write_ids(writer: ColumnWriter, ids: Sequence[str | None]) -> None:
+    """Message ids: a form per row, then the numbers and the texts of the rows that have them."""
+    forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in ids]
+    writer.ints(Col.ID_FORM, forms)
+    numbers = [int(value) for value, form in zip(ids, forms, strict=True) if form == _NUMBER and value]
+    writer.ints(Col.ID_NUMBER, numbers)
+    writer.texts(
+        Col.ID_LENGTH,
+        Col.ID_BYTES,
+        [value for value, form in zip(ids, forms, strict=True) if form == _TEXT],
+    )
+
+
+def read_ids(reader: ColumnReader, rows: int, *, limits: Limits) -> list[str | None]:
+    """The ids that `write_ids` wrote."""
+    forms = reader.ints(Col.ID_FORM, rows, high=_NUMBER)
+    numbers = reader.ints(Col.ID_NUMBER, forms.count(_NUMBER), high=SEQ_MAX)
+    count = forms.count(_TEXT)
+    texts = reader.texts(Col.ID_LENGTH, Col.ID_BYTES, count, maximum=limits.id_bytes)
+    if (
+        None in texts or any(map(is_number, filter(None, texts))) or any(number >= 10**_DIGITS for number in numbers)
+    ):  # spec: FRAME-15
+        raise broken(reader.subject, "id is not in its one form")
+    if len(numbers) == rows:
+        return list(map(str, numbers))
+    if count == rows:
+        return texts
+    of_form: dict[int, Iterator[str | None]] = {_NUMBER: map(str, numbers), _TEXT: iter(texts)}
+    return [next(of_form[form]) if form else None for form in forms]
+
+
+def is_number(value: str) -> bool:
+    """Whether an id is stored as a number: decimal, no leading zero, at most 18 digits."""
+    return value.isdecimal() and value.isascii() and len(value) <= _DIGITS and (value[0] != "0" or value == "0")
+
+
+def index_names(values: Sequence[Name | None], *, null: bool) -> tuple[list[int], list[Name]]:
+    """Indices into the distinct values in order of first appearance; with `null`, 0 stands for None."""
+    names = [value for value in dict.fromkeys(values) if value is not None]
+    places: dict[Name | None, int] = {name: place + null for place, name in enumerate(names)}
+    if null:
+        places[None] = 0
+    return list(map(places.__getitem__, values)), names
+
+
+def resolve_names(indices: Sequence[int], names: Sequence[Name], *, null: bool, subject: str) -> list[Name | None]:
+    """The inverse of `index_names`; refuses names that are unused, twice, or out of order."""
+    used = [place for place in dict.fromkeys(indices) if place or not null]
+    if used != list(range(int(null), len(names) + null)) or len(set(names)) != len(names):  # spec: FRAME-16
+        raise broken(subject, "dictionary is not in order of first use")
+    table: list[Name | None] = [None] if null else []
+    table.extend(names)
+    return list(map(table.__getitem__, indices))
