@@ -81,9 +81,7 @@ async def create(
     return session
 
 
-async def login(
-    folder: Path, transport: Transport, *, relay: str, name: str, opener: SecretsOrUnlock
-) -> Session:
+async def login(folder: Path, transport: Transport, *, relay: str, name: str, opener: SecretsOrUnlock) -> Session:
     """A new read-only device, by passphrase or recovery code. Freshness is unproven until somebody confirms it."""
     device = _new_device()
     unlocked = await _unlock(transport, device[1], name, opener)
@@ -205,9 +203,7 @@ def _forget(folder: Path) -> None:
         (folder / leftover).unlink(missing_ok=True)
 
 
-def _slot_set(
-    account: bytes, name: str, root: RootSecret, openers: list[tuple[SecretsOrUnlock, str]]
-) -> SlotSet:
+def _slot_set(account: bytes, name: str, root: RootSecret, openers: list[tuple[SecretsOrUnlock, str]]) -> SlotSet:
     salt, kdf = secrets.token_bytes(32), Kdf.preset()
     made = [
         make_slot(opener(name, salt, kdf), root, account=account, salt=salt, kdf=kdf, label=label)
@@ -220,9 +216,7 @@ def _wraps(
     secret: EpochSecret, epoch: Epoch, root: Root, devices: tuple[Device, ...], account: bytes
 ) -> dict[bytes, bytes]:
     readers = [root.kem.public, *(device.kem_key for device in devices)]
-    return {
-        recipient_id(key): wrap_epoch(secret, key, account=account, number=epoch.number) for key in readers
-    }
+    return {recipient_id(key): wrap_epoch(secret, key, account=account, number=epoch.number) for key in readers}
 
 
 async def _register(session: Session, keys: EpochKeys, slots: SlotSet, name: str, token: str) -> None:
@@ -241,8 +235,14 @@ async def _register(session: Session, keys: EpochKeys, slots: SlotSet, name: str
         raise RuntimeError("keyring version 1 has a core")
     answer = await session.transport.register(
         RegisterRequest(
-            name=name, core=core, slots=slots.encode(), keyring=session.keyring.message, head=head.message,
-            objects=tuple(staged.values()), token=token, delta=delta,
+            name=name,
+            core=core,
+            slots=slots.encode(),
+            keyring=session.keyring.message,
+            head=head.message,
+            objects=tuple(staged.values()),
+            token=token,
+            delta=delta,
         )  # fmt: skip
     )
     if answer.keyring_receipt is not None:

@@ -127,5 +127,3 @@ def accept_own(session: Session, head: Head, receipt: bytes, keyrings: list[Keyr
         sequences=dict(session.pin.sequences) | {session.device.id: head.sequence},
     )  # fmt: skip
     session.remember(pin, keyrings, message=head.message)
-
-

@@ -181,9 +181,7 @@ class Session:
             ) from error
 
 
-async def fetch_keyrings(
-    transport: Transport, account: bytes, pin: Pin | None, known: list[Keyring]
-) -> list[Keyring]:
+async def fetch_keyrings(transport: Transport, account: bytes, pin: Pin | None, known: list[Keyring]) -> list[Keyring]:
     """The keyring chain continued from `known`, verified with its receipts."""
     first = known[-1].version if known else 1
     parsed: list[Keyring] = []

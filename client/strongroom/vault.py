@@ -175,9 +175,7 @@ class Vault:
         self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None, device_name: str = ""
     ) -> None:
         """Accept the listed devices and make this device one of them. Needs the passphrase or recovery code."""
-        root = await account.renew_guest(
-            self._session, name=self.name, opener=account.with_secrets(passphrase, code)
-        )
+        root = await account.renew_guest(self._session, name=self.name, opener=account.with_secrets(passphrase, code))
         if not self._session.may_write:
             await account.confirm(self._session, root, device_name=device_name)
 

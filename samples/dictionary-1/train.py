@@ -18,9 +18,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backports.zstd import ZstdCompressor, ZstdDict, finalize_dict, train_dict
+from backports.zstd import ZstdDict, finalize_dict, train_dict
 
-from strongroom_protocol.rows.compression import COMPRESS, LEVEL
+from strongroom_protocol.rows.compression import LEVEL, deflate_with
 from strongroom_protocol.rows.frame import HEADER, Frame
 from strongroom_protocol.rows.layout import encode_plain
 from strongroom_protocol.rows.model import Kind, Row
@@ -98,8 +98,7 @@ def batch_bytes(batch: list[Frame], dictionary: ZstdDict | None) -> int:
     total, digest = 0, dictionary and dictionary.as_digested_dict
     for frame in batch:
         plain = encode_plain(frame, bare=True)
-        packed = ZstdCompressor(options=COMPRESS, zstd_dict=digest).compress(plain, ZstdCompressor.FLUSH_FRAME)
-        total += HEADER + min(len(packed) - 4, len(plain))
+        total += HEADER + min(len(deflate_with(plain, digest)), len(plain))
     return total
 
 
@@ -127,8 +126,7 @@ def main() -> None:
     dictionary = finalize_dict(content, samples, options.size, LEVEL)
     options.out.write_bytes(dictionary.dict_content)
     print(f"{len(samples)} samples, {sum(map(len, samples))} bytes")
-    print(f"dictionary {len(dictionary.dict_content)} bytes,",
-          hashlib.sha256(dictionary.dict_content).hexdigest())
+    print(f"dictionary {len(dictionary.dict_content)} bytes,", hashlib.sha256(dictionary.dict_content).hexdigest())
     for name, (_, test) in sources.items():
         for rows in (1, 6, 13, 100, 1000):
             batch = [f for talk in test for f in frames(talk, rng, (rows,)) if len(f) == rows][:400]

@@ -46,8 +46,12 @@ async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
         status = await vault.status()
         given.emit(
             {
-                "account": status.account, "name": status.name, "device": status.device, "writable": status.writable,
-                "freshness": "pinned" if status.writable else "unproven", "version": status.version,
+                "account": status.account,
+                "name": status.name,
+                "device": status.device,
+                "writable": status.writable,
+                "freshness": "pinned" if status.writable else "unproven",
+                "version": status.version,
                 "devices": [{"id": item.id, "name": item.name} for item in status.devices],
             },  # fmt: skip
             _summary(status.writable, status.chats, status.rows),

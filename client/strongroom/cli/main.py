@@ -88,7 +88,9 @@ class _Verbs(click.Group):
 def common(command: Any) -> Any:
     """Options that every verb takes, before or after the verb's own."""
     options = [
-        click.option("--vault", envvar="STRONGROOM_VAULT", type=click.Path(path_type=Path), help="this device's folder"),
+        click.option(
+            "--vault", envvar="STRONGROOM_VAULT", type=click.Path(path_type=Path), help="this device's folder"
+        ),
         click.option("--relay", envvar="STRONGROOM_RELAY", help="https://…, http:// on loopback, or file:///folder"),
         click.option("--account", envvar="STRONGROOM_ACCOUNT", help="account name"),
         click.option("--passphrase-file", envvar="STRONGROOM_PASSPHRASE_FILE", type=click.Path(), help="read it there"),

@@ -28,9 +28,14 @@ async def _restore(given: Context) -> int:
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         given.emit(
             {
-                "objects": found.objects, "bytes": found.bytes, "records": found.rows - found.rows_lost,
-                "records_lost": found.rows_lost, "frames_lost": found.frames_lost, "damaged": damaged,
-                "version": restored.version, "fallback": restored.fallback,
+                "objects": found.objects,
+                "bytes": found.bytes,
+                "records": found.rows - found.rows_lost,
+                "records_lost": found.rows_lost,
+                "frames_lost": found.frames_lost,
+                "damaged": damaged,
+                "version": restored.version,
+                "fallback": restored.fallback,
             },  # fmt: skip
             f"restored {found.rows - found.rows_lost:,} records in {found.objects:,} objects ({found.bytes:,} bytes)",
         )

@@ -32,7 +32,9 @@ async def _status(given: Context) -> int:
             f"relay     {status.stored:,} bytes in {status.objects:,} objects, cap {status.cap:,}",
             f"device    {status.device[:8]}, {'may write' if status.writable else 'read-only: not confirmed yet'}",
         ]
-        lines += [f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices]
+        lines += [
+            f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices
+        ]
         if not status.fresh:
             lines.append("relay not reached: this is what the device last saw")
         given.emit(asdict(status), "\n".join(lines))

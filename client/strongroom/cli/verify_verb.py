@@ -27,8 +27,13 @@ async def _verify(given: Context) -> int:
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         given.emit(
             {
-                "objects": found.objects, "bytes": found.bytes, "frames": found.frames, "records": found.rows,
-                "frames_lost": found.frames_lost, "records_lost": found.rows_lost, "damaged": damaged,
+                "objects": found.objects,
+                "bytes": found.bytes,
+                "frames": found.frames,
+                "records": found.rows,
+                "frames_lost": found.frames_lost,
+                "records_lost": found.rows_lost,
+                "damaged": damaged,
             },  # fmt: skip
             f"{found.objects:,} objects, {found.bytes:,} bytes, {found.rows:,} records: "
             + ("all good" if not damaged else f"{len(damaged)} damaged"),

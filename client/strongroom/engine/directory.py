@@ -49,7 +49,11 @@ def described(frame: Frame, row: DirectoryRow | None) -> DirectoryRow:
         if op == Op.CONVERSATION:
             title, kind = text[:PREVIEW_CHARS] or title, frame.kind[place] & 0xFF
         elif op == Op.PUT and frame.time[place] >= newest:
-            newest, preview, sender = frame.time[place], text[:PREVIEW_CHARS], (frame.sender[place] or "")[:PREVIEW_CHARS]
+            newest, preview, sender = (
+                frame.time[place],
+                text[:PREVIEW_CHARS],
+                (frame.sender[place] or "")[:PREVIEW_CHARS],
+            )
         elif op in (Op.EDIT, Op.DELETE) and frame.time[place] == newest:
             # What was edited or deleted must not linger in a list; the reader takes it from the frames.
             preview = ""

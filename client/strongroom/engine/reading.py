@@ -74,9 +74,7 @@ async def spans(snapshot: Snapshot, key: bytes) -> AsyncIterator[Frame]:
 
 
 def _messages_after(frames: Span, time: int) -> int:
-    return sum(
-        1 for frame in frames for op, at in zip(frame.op, frame.time, strict=True) if op == Op.PUT and at > time
-    )
+    return sum(1 for frame in frames for op, at in zip(frame.op, frame.time, strict=True) if op == Op.PUT and at > time)
 
 
 def _first_at(frame: Frame, time: int) -> int:

@@ -41,9 +41,7 @@ class ObjectSource:
         (data,) = await self.whole([ref])
         return self._noted(ref.name, lambda: self._open(ref, kind, data))
 
-    async def objects(
-        self, refs: Sequence[ObjectRef], kind: ObjectType
-    ) -> list[bytes | UntrustedDataError]:
+    async def objects(self, refs: Sequence[ObjectRef], kind: ObjectType) -> list[bytes | UntrustedDataError]:
         """The contents of several one-chunk objects; an error stands in the place of a bad one."""
         found: list[bytes | UntrustedDataError] = []
         for ref, data in zip(refs, await self.whole(refs), strict=True):
@@ -65,7 +63,9 @@ class ObjectSource:
         kept = [None if self.fresh else self.cache.get(ref.name) for ref in refs]
         absent = [index for index, data in enumerate(kept) if data is None]
         for group in _groups(absent, [refs[index].size for index in absent]):
-            answers = await self.transport.read(self.account, [(refs[index].name, 0, refs[index].size) for index in group])
+            answers = await self.transport.read(
+                self.account, [(refs[index].name, 0, refs[index].size) for index in group]
+            )
             for index, data in zip(group, answers, strict=True):
                 kept[index] = data
         return kept

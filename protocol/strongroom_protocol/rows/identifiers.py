@@ -18,6 +18,8 @@ _DIGITS = 18  # every number of so many digits fits 63 bits
 
 def write_ids(writer: ColumnWriter, ids: Sequence[str | None]) -> None:
     """Message ids: a form per row, then the numbers and the texts of the rows that have them."""
+    if not any(ids) and "" not in ids:
+        return
     forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in ids]
     writer.ints(Col.ID_FORM, forms)
     numbers = [int(value) for value, form in zip(ids, forms, strict=True) if form == _NUMBER and value]

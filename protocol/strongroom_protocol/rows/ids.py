@@ -19,7 +19,7 @@ def conversation_key(conversation_id: str) -> bytes:
 
 def content_id(conversation_id: str, sender: str | None, time: int, kind: int, text: str | None, ordinal: int) -> str:
     """The id of a message without one: the same record gives the same id in every import on every device."""
-    parts = [_MESSAGE_LABEL, conversation_id, sender, time, kind, text, ordinal]
+    parts = [_MESSAGE_LABEL, conversation_id, sender, time, int(kind), text, ordinal]
     return DERIVED_PREFIX + hashlib.sha256(cbor.encode(parts)).hexdigest()  # spec: MSG-2
 
 

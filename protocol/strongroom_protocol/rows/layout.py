@@ -11,8 +11,8 @@ from itertools import compress
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
-from strongroom_protocol.rows import detail as details
 from strongroom_protocol.rows.columns import broken
+from strongroom_protocol.rows.detail import check_row
 from strongroom_protocol.rows.identifiers import index_names, read_ids, resolve_names, write_ids
 from strongroom_protocol.rows.model import (
     BYTE_MAX,
@@ -32,7 +32,6 @@ from strongroom_protocol.wire import cbor
 from strongroom_protocol.wire.parse import Fields, array, fixed, text, uint
 
 SUBJECT = "frame"
-_NEED_ID = frozenset((Op.EDIT, Op.DELETE, Op.REACT))
 
 
 def encode_plain(frame: Frame, *, bare: bool = False) -> bytes:
@@ -73,7 +72,9 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     top = Fields(cbor.decode(plain, limits=limits, subject=SUBJECT), SUBJECT)
     top.format()
     conversation = top.text(2, limits.id_bytes, 1)
-    rows = uint(top.take(3), limits.frame_rows, SUBJECT, 1)  # spec: FRAME-1
+    rows = uint(top.take(3), INDEX_MAX, SUBJECT, 1)
+    if rows > limits.frame_rows:  # spec: FRAME-1
+        raise UntrustedDataError(Failure.LIMIT, "frame of too many rows", subject=SUBJECT)
     reader = ColumnReader(top.take(4), SUBJECT)
     names = [text(name, limits.id_bytes, SUBJECT) for name in top.array(5, maximum=rows)]
     devices = [fixed(key, 16, SUBJECT) for key in top.array(6, maximum=rows)]
@@ -104,7 +105,10 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     reader.done()
     if not frame.is_sorted():  # spec: FRAME-12
         raise broken(SUBJECT, "rows are not in order")
-    _check_rows(frame)
+    if max(frame.op) or any(frame.detail):
+        for row in frame.rows():
+            if row.op or row.detail is not None:
+                check_row(row)
     return frame
 
 
@@ -187,14 +191,3 @@ def _read_details(reader: ColumnReader, rows: int) -> list[Detail | None]:
     for place, value in zip(compress(range(rows), marks), found, strict=True):
         result[place] = value
     return result
-
-
-def _check_rows(frame: Frame) -> None:
-    """What the columns alone cannot say."""
-    if max(frame.op):
-        for op, name in zip(frame.op, frame.id, strict=True):
-            if name is None and op in _NEED_ID:  # spec: OP-1
-                raise UntrustedDataError(Failure.SCHEMA, "operation on no message", subject=SUBJECT)
-    for op, value in zip(frame.op, frame.detail, strict=True):
-        if value is not None:
-            details.check(op, value)

@@ -165,9 +165,12 @@ def _distinct(
 
 
 def _content(row: Row) -> bytes:
-    """What makes a version: all but the row's place in the history."""
-    return cbor.encode([row.sender, row.kind, row.text, row.raw, row.flags, row.detail])
+    """What makes a version: all but the row's place in the history; an edit of unknown time is like a PUT."""
+    detail = dict(row.detail or {})
+    if not detail.get(AT):
+        detail.pop(AT, None)
+    return cbor.encode([row.sender, int(row.kind), row.text, row.raw, int(row.flags), detail])
 
 
 def _fact(row: Row) -> bytes:
-    return cbor.encode([row.time, row.sender, row.kind, row.text, row.raw, row.flags, row.detail])
+    return cbor.encode([row.time, row.sender, int(row.kind), row.text, row.raw, int(row.flags), row.detail])

@@ -115,7 +115,7 @@ class Frame:
 
 def sort_key(row: Row) -> tuple[int, int, Origin]:
     """The order of rows within a frame and within a run."""
-    return (row.time, row.seq, row.origin)  # spec: FRAME-12
+    return (row.time, row.seq, row.origin)
 
 
 def unstamped(conversation: str, rows: Sequence[Row]) -> Frame:

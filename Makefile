@@ -1,0 +1,56 @@
+# Everything a developer, CI and a curious stranger runs. The first two need Python 3.11+, git and make only.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SLICE ?= 1/1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types unit mutants vectors bench-small engine-model lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Strongroom needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP) ## the whole story on real chats: relay, backup, new phone, damage found
+	$(BIN)/python tools/demo.py
+
+test: $(STAMP) lint types unit ## what CI runs
+
+check: test
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/mypy tests tools benchmarks
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+mutants: $(STAMP) ## remove each check in turn; a test that cites it must fail (SLICE=K/N for a part)
+	$(BIN)/python tools/mutants.py --slice $(SLICE)
+
+vectors: $(STAMP) ## make spec/vectors anew, bit for bit the same
+	$(BIN)/python tools/make_vectors.py
+
+engine-model: $(STAMP) ## count the storage engine's bytes at S, M and L against its bounds
+	$(BIN)/python benchmarks/engine_model.py
+
+bench-small: $(STAMP) ## measure the real engine at S
+	$(BIN)/python benchmarks/engine_real.py --messages 100000
+
+lock: ## resolve requirements.lock again (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --output-file requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,144 @@
+"""Export to the native format: lossless, deterministic, and importable again (docs/formats.md).
+
+Two devices in one state write the same bytes: nothing here depends on a clock, a device, or an order of arrival.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strongroom.formats.native import FORMAT_VERSION, INDEX_FILE, MARK, read_index
+from strongroom.formats.native_json import canonical
+from strongroom.formats.native_rows import to_json
+from strongroom_protocol.errors import ImportRefused, InvalidArgument
+from strongroom_protocol.rows.detail import AT
+from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.merge import Message
+from strongroom_protocol.rows.model import Op, Row
+
+_SLUG_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One merged conversation: its facts (in the order of `merge.facts`) and its messages, in order."""
+
+    conversation: str
+    facts: Iterable[Row]
+    messages: Iterable[Message]
+
+
+def export_json(target: Path, chats: Iterable[Chat]) -> dict[str, int]:
+    """Write all chats under `target`, which comes to be, or is replaced, as a whole. Returns the counts.
+
+    Raises InvalidArgument when `target` holds something that is not a previous export, or a chat comes twice.
+    """
+    _require_free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        new = work / "new"
+        (new / "chats").mkdir(parents=True)
+        counts: Counter[str] = Counter()
+        entries = sorted((_write_chat(new, chat, counts) for chat in chats), key=lambda entry: str(entry["file"]))
+        if len({entry["file"] for entry in entries}) != len(entries):  # spec: IMP-11
+            raise InvalidArgument("a chat is exported twice")
+        index = {
+            "format": MARK,
+            "version": FORMAT_VERSION,
+            "generator": "strongroom",
+            "counts": dict(counts),
+            "chats": entries,
+        }
+        _write(new / INDEX_FILE, [canonical(index)])
+        if target.exists():
+            target.rename(work / "old")
+        new.rename(target)
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return dict(counts)
+
+
+def chat_file(conversation: str, title: str) -> str:
+    """A file name that no title can turn into a path: letters and digits of it, and the conversation's key."""
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
+    key = conversation_key(conversation).hex()
+    return f"chats/{slug}-{key}.jsonl" if slug else f"chats/{key}.jsonl"
+
+
+def _require_free(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InvalidArgument("the target is not a folder", hint="name a new folder")
+    if target.exists() and any(target.iterdir()):
+        try:
+            read_index(target)
+        except ImportRefused as error:  # spec: IMP-12
+            raise InvalidArgument(
+                "the target folder holds other files", hint="name a new folder, or a previous export"
+            ) from error
+
+
+def _write_chat(folder: Path, chat: Chat, counts: Counter[str]) -> dict[str, Any]:
+    facts = list(chat.facts)
+    titles = [row.text for row in facts if row.op == Op.CONVERSATION and row.text]
+    name = chat_file(chat.conversation, titles[-1] if titles else "")
+    here: Counter[str] = Counter()
+    sha256 = _write(folder / name, _lines(chat, facts, here))
+    counts.update(here)
+    return {"conversation": chat.conversation, "file": name, "sha256": sha256, "counts": dict(here)}
+
+
+def _lines(chat: Chat, facts: list[Row], counts: Counter[str]) -> Iterator[str]:
+    for op in (Op.CONVERSATION, Op.MEMBER, Op.SOURCE):
+        for row in facts:
+            if row.op == op:
+                yield _line(chat.conversation, row, counts)
+    for message in chat.messages:
+        for row in _rows_of(message):
+            yield _line(chat.conversation, row, counts)
+
+
+def _rows_of(message: Message) -> Iterator[Row]:
+    """A message, its edits, its deletion, its reactions. A later version is an edit, whatever brought it."""
+    yield from message.versions[:1]
+    for row in message.versions[1:]:
+        yield row._replace(op=Op.EDIT, id=message.id, seq=0, ordinal=0, detail={AT: 0, **(row.detail or {})})
+    for row in (*filter(None, (message.deletion,)), *message.reactions):
+        yield row._replace(id=message.id, seq=0)
+
+
+def _line(conversation: str, row: Row, counts: Counter[str]) -> str:
+    fields = to_json(conversation, row)
+    counts[fields["type"]] += 1
+    return canonical(fields)
+
+
+def _write(path: Path, lines: Iterable[str]) -> str:
+    """Write lines, durably; the SHA-256 of the file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        for line in lines:
+            data = line.encode() + b"\n"
+            digest.update(data)
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,168 @@
+"""The HTTP transport: signed requests, bounded answers, deadlines, typed errors (spec chapter 12).
+
+No redirect is followed, no content coding accepted and nothing retried but a clock offset, so a relay (or whoever
+answers in its place) cannot lead a client anywhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from strongroom.transport.base import (
+    CommitRequest,
+    CommitResponse,
+    HeadResponse,
+    LoginResponse,
+    Range,
+    RegisterRequest,
+    RelayInfo,
+    UnlockResponse,
+    Usage,
+)
+from strongroom.transport.reading import read_all
+from strongroom_protocol.errors import ClockSkew, InvalidArgument, RelayUnreachable
+from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.relay_api import messages
+from strongroom_protocol.relay_api.problems import parse_problem, to_error
+from strongroom_protocol.relay_api.signature import RequestParts, digest_header, sign_request
+from strongroom_protocol.wire.cose import Signer
+
+DEADLINE = 120.0
+"""Seconds for a whole request and answer."""
+
+CONNECT = 10.0
+ANSWER_BYTES = LIMITS.read_response_bytes + 2 * 1024 * 1024
+PROBLEM_BYTES = 64 * 1024
+READ_LIMITS = replace(LIMITS, cbor_bytes=ANSWER_BYTES)
+
+
+class HttpTransport:
+    """One relay over HTTP. Connections are opened at the first request."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self._authority = urlsplit(origin).netloc.lower()
+        self._key = b""
+        self._signer: Signer | None = None
+        self._offset = 0
+        self._session: aiohttp.ClientSession | None = None
+        self.requests = self.bytes_sent = self.bytes_received = 0
+
+    def authenticate(self, key: bytes, signer: Signer) -> None:
+        self._key, self._signer = key, signer
+
+    async def relay_info(self) -> RelayInfo:
+        return RelayInfo.parse(await self._ask("GET", "/v1/relay", signed=False))
+
+    async def login(self, name: str) -> LoginResponse:
+        return LoginResponse.parse(await self._ask("POST", "/v1/login", messages.encode_login(name), signed=False))
+
+    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
+        body = messages.UnlockRequest(name, statement).encode()
+        return UnlockResponse.parse(await self._ask("POST", "/v1/unlock", body, signed=False))
+
+    async def register(self, request: RegisterRequest) -> CommitResponse:
+        return CommitResponse.parse(await self._ask("POST", "/v1/accounts", request.encode(), signed=False))
+
+    async def keyrings(self, account: bytes, first: int) -> list[tuple[bytes, bytes]]:
+        return messages.parse_keyrings(await self._ask("GET", _path(account, "keyring"), query=f"?from={first}"))
+
+    async def head(self, account: bytes, since: int | None) -> HeadResponse:
+        query = "" if since is None else f"?since={since}"
+        return HeadResponse.parse(await self._ask("GET", _path(account, "head"), query=query))
+
+    async def head_at(self, account: bytes, version: int) -> HeadResponse:
+        return HeadResponse.parse(await self._ask("GET", _path(account, f"heads/{version}")))
+
+    async def missing(self, account: bytes, names: Sequence[bytes]) -> list[bytes]:
+        body = messages.encode_names(names)
+        return messages.parse_names(await self._ask("POST", _path(account, "objects/missing"), body))
+
+    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
+        await self._ask("PUT", _path(account, f"objects/{name.hex()}"), data)
+
+    async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:
+        async def ask(rest: list[Range]) -> list[bytes | None]:
+            body = messages.encode_ranges(rest)
+            return messages.parse_pieces(await self._ask("POST", _path(account, "objects/read"), body), READ_LIMITS)
+
+        return await read_all(ask, ranges)
+
+    async def commit(self, account: bytes, request: CommitRequest) -> CommitResponse:
+        return CommitResponse.parse(await self._ask("POST", _path(account, "commit"), request.encode()))
+
+    async def usage(self, account: bytes) -> Usage:
+        return Usage.parse(await self._ask("GET", _path(account, "usage")))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _ask(self, method: str, path: str, body: bytes = b"", *, query: str = "", signed: bool = True) -> bytes:
+        try:
+            return await self._once(method, path, body, query, signed)
+        except ClockSkew as error:
+            if not signed or self._offset or not error.relay_time:
+                raise
+            self._offset = error.relay_time // 1000 - int(time.time())
+            return await self._once(method, path, body, query, signed)
+
+    async def _once(self, method: str, path: str, body: bytes, query: str, signed: bool) -> bytes:
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/cbor"}
+        if signed:
+            if self._signer is None:
+                raise InvalidArgument("no device key to sign with")
+            headers |= sign_request(
+                RequestParts(method, self._authority, path, query),
+                digest_header(hashlib.sha256(body).digest()),
+                created=int(time.time()) + self._offset, key=self._key, signer=self._signer,
+            )  # fmt: skip
+        self.requests += 1
+        self.bytes_sent += len(body)
+        try:
+            async with self._connected().request(
+                method, f"{self.origin}{path}{query}", data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                good = answer.status in (200, 201)
+                data = await _bounded(answer, ANSWER_BYTES if good else PROBLEM_BYTES)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            raise RelayUnreachable("the relay cannot be reached or broke off") from error
+        self.bytes_received += len(data)
+        if not good:
+            raise to_error(parse_problem(answer.status, data))
+        return data
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=DEADLINE, connect=CONNECT),
+                auto_decompress=False,
+                max_line_size=8190,
+                max_field_size=8190,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+
+async def _bounded(answer: aiohttp.ClientResponse, maximum: int) -> bytes:
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":  # spec: CLIENT-5
+        raise aiohttp.ClientPayloadError("content codings are not accepted")
+    data = bytearray()
+    async for chunk in answer.content.iter_chunked(256 * 1024):
+        data += chunk
+        if len(data) > maximum:  # spec: CLIENT-6
+            raise aiohttp.ClientPayloadError("answer is longer than the limit")
+    return bytes(data)
+
+
+def _path(account: bytes, rest: str) -> str:
+    return f"/v1/accounts/{account.hex()}/{rest}"

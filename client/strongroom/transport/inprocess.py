@@ -1,0 +1,162 @@
+"""The vault without a server: a relay's service on a plain folder, in this process (file:///folder).
+
+The same checks as over HTTP, except request signatures: who can write the folder needs none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from strongroom.transport.base import (
+    CommitRequest,
+    CommitResponse,
+    HeadResponse,
+    LoginResponse,
+    Range,
+    RegisterRequest,
+    RelayInfo,
+    UnlockResponse,
+    Usage,
+)
+from strongroom.transport.reading import read_all
+from strongroom_protocol.errors import NotFound, RelayUnreachable
+from strongroom_protocol.relay_api.messages import UnlockRequest
+from strongroom_protocol.relay_api.problems import ProblemError, to_error
+from strongroom_protocol.wire.cose import Signer
+
+if TYPE_CHECKING:
+    from strongroom_relay.service.relay import Principal, Relay
+
+T = TypeVar("T")
+ORIGIN = "file:"
+
+
+async def open_folder(folder: Path, *, create: bool = False) -> InProcessTransport:
+    """A transport on a vault folder. Raises NotFound where there is none, VaultLocked while another process has it."""
+    if not create and not (folder / "relay.db").exists():
+        raise NotFound("there is no vault in that folder", hint="check the path in --relay; a new one is made by init")
+    from strongroom_relay.service.relay import open_relay
+
+    try:
+        relay = open_relay(folder, folder_vault=True, origins=(ORIGIN,), open_registration=True)
+    except OSError as error:
+        raise RelayUnreachable("the vault folder cannot be opened") from error
+    await relay.start()
+    return InProcessTransport(relay)
+
+
+class InProcessTransport:
+    """Calls a relay's service directly."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._key = b""
+        self.origin = ORIGIN
+        self.requests = self.bytes_sent = self.bytes_received = 0
+
+    def authenticate(self, key: bytes, signer: Signer) -> None:
+        self._key = key
+
+    async def relay_info(self) -> RelayInfo:
+        self.requests += 1
+        return RelayInfo(self._relay.receipt_key, self._relay.clock(), ORIGIN)
+
+    async def login(self, name: str) -> LoginResponse:
+        from strongroom_relay.service import accounts
+
+        return await self._asked(accounts.login(self._relay, name))
+
+    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
+        from strongroom_relay.service import accounts
+
+        return await self._asked(accounts.unlock(self._relay, UnlockRequest(name, statement)))
+
+    async def register(self, request: RegisterRequest) -> CommitResponse:
+        from strongroom_relay.service import accounts
+
+        self.bytes_sent += sum(map(len, request.objects))
+        return await self._asked(accounts.register(self._relay, request))
+
+    async def keyrings(self, account: bytes, first: int) -> list[tuple[bytes, bytes]]:
+        from strongroom_relay.service import reading
+
+        return await self._asked(reading.keyrings(self._relay, await self._who(account), first))
+
+    async def head(self, account: bytes, since: int | None) -> HeadResponse:
+        from strongroom_relay.service import reading
+
+        return await self._asked(reading.head(self._relay, await self._who(account), since))
+
+    async def head_at(self, account: bytes, version: int) -> HeadResponse:
+        from strongroom_relay.service import reading
+
+        return await self._asked(reading.head_at(self._relay, await self._who(account), version))
+
+    async def missing(self, account: bytes, names: Sequence[bytes]) -> list[bytes]:
+        from strongroom_relay.service import objects
+
+        return await self._asked(objects.missing(self._relay, await self._who(account), names))
+
+    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
+        from strongroom_relay.service import objects
+
+        who = await self._who(account)
+        self.bytes_sent += len(data)
+        if len(data) < objects.INLINE:
+            await self._asked(objects.put_small(self._relay, who, name, data))
+            return
+        temporary = self._relay.store.temporary()
+        try:
+            await self._relay.store.in_thread(lambda: _write(temporary, data))
+            await self._asked(objects.put_file(self._relay, who, name, len(data), temporary))
+        except OSError as error:
+            from strongroom_relay.store.embedded import disk_problem
+
+            raise to_error(disk_problem(error)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:
+        from strongroom_relay.service import objects
+
+        who = await self._who(account)
+        found = await read_all(lambda rest: self._asked(objects.read(self._relay, who, rest)), ranges)
+        self.bytes_received += sum(len(piece or b"") for piece in found)
+        return found
+
+    async def commit(self, account: bytes, request: CommitRequest) -> CommitResponse:
+        from strongroom_relay.service import commits
+
+        self.bytes_sent += len(request.head) + sum(map(len, request.objects))
+        return await self._asked(commits.commit(self._relay, await self._who(account), request))
+
+    async def usage(self, account: bytes) -> Usage:
+        from strongroom_relay.service import objects
+
+        return await self._asked(objects.usage(self._relay, await self._who(account)))
+
+    async def close(self) -> None:
+        self._relay.store.close()
+
+    async def _who(self, account: bytes) -> Principal:
+        from strongroom_relay.service import accounts
+
+        return await self._asked(accounts.identify(self._relay, account, self._key))
+
+    async def _asked(self, call: Awaitable[T]) -> T:
+        self.requests += 1
+        try:
+            return await call
+        except ProblemError as problem:
+            raise to_error(problem) from problem
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

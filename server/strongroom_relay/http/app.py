@@ -1,0 +1,104 @@
+"""Routes, and what every request passes: limits, deadline, signature, problem details (spec chapter 12)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from strongroom_protocol.errors import StrongroomError, UntrustedDataError
+from strongroom_protocol.relay_api.problems import MEDIA_TYPE, Problem, ProblemError
+from strongroom_protocol.relay_api.signature import RequestParts, check_body, verify_request
+from strongroom_relay.service import accounts
+from strongroom_relay.service.relay import Principal, Relay
+
+RELAY = web.AppKey("relay", Relay)
+DEADLINE = 60.0
+"""Seconds for one request, body included."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = logging.getLogger("strongroom.relay")
+
+
+def make_app(relay: Relay) -> web.Application:
+    """The aiohttp application of a started relay."""
+    from strongroom_relay.http import account_routes, object_routes
+
+    app = web.Application(middlewares=[guarded], client_max_size=relay.limits.request_bytes)
+    app[RELAY] = relay
+    app.add_routes([*account_routes.routes(), *object_routes.routes()])
+    return app
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One deadline, one form of refusal; nothing of the request but its method and outcome is logged."""
+    try:
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":  # spec: API-23
+            raise ProblemError(Problem.ENCODING)
+        async with asyncio.timeout(DEADLINE):
+            return await handler(request)
+    except ProblemError as problem:
+        return refusal(problem)
+    except UntrustedDataError as error:
+        return refusal(ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)))
+    except TimeoutError:
+        return refusal(ProblemError(Problem.TIMEOUT), close=True)
+    except web.HTTPRequestEntityTooLarge:
+        return refusal(ProblemError(Problem.TOO_LARGE), close=True)
+    except web.HTTPMethodNotAllowed:
+        return refusal(ProblemError(Problem.METHOD))
+    except web.HTTPException as error:
+        return refusal(ProblemError(Problem.NOT_FOUND if error.status == 404 else Problem.BAD_REQUEST))
+    except (StrongroomError, OSError, ValueError):
+        log.exception("request failed: %s", request.method)
+        return refusal(ProblemError(Problem.INTERNAL))
+
+
+def refusal(problem: ProblemError, *, close: bool = False) -> web.Response:
+    """A problem object (RFC 9457)."""
+    response = web.Response(status=problem.problem.status, body=problem.to_json(), content_type=MEDIA_TYPE)
+    if close:
+        response.force_close()
+    return response
+
+
+async def body_of(request: web.Request, maximum: int) -> bytes:
+    """The whole body, refused by its declared length before it is read and by its real one while it is."""
+    if (request.content_length or 0) > maximum:  # spec: API-24
+        raise ProblemError(Problem.TOO_LARGE)
+    data = bytearray()
+    async for chunk in request.content.iter_chunked(64 * 1024):
+        data += chunk
+        if len(data) > maximum:  # spec: API-25
+            raise ProblemError(Problem.TOO_LARGE)
+    return bytes(data)
+
+
+async def signed(request: web.Request, maximum: int = 0) -> tuple[Principal, bytes]:
+    """Who signed the request, and its body, checked against the signature."""
+    who, digest = await principal(request)
+    body = await body_of(request, maximum)
+    check_body(digest, hashlib.sha256(body).digest())
+    return who, body
+
+
+async def principal(request: web.Request) -> tuple[Principal, str]:
+    """Who signed the request; the caller must compare the returned digest with the body."""
+    relay = request.app[RELAY]
+    path, _, query = request.raw_path.partition("?")
+    parts = RequestParts(request.method, request.host.lower(), path, f"?{query}" if query else "")
+    key, digest = verify_request(parts, request.headers, now_ms=relay.clock(), limits=relay.limits)
+    return await accounts.identify(relay, account_of(request), key), digest
+
+
+def account_of(request: web.Request) -> bytes:
+    """The account id of the path."""
+    return bytes.fromhex(request.match_info["account"])
+
+
+def cbor_response(body: bytes, *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/cbor")

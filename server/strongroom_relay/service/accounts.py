@@ -1,0 +1,178 @@
+"""Registration, login, unlock, and who a key is (spec chapter 12)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sqlite3
+import unicodedata
+
+from strongroom_protocol.errors import UntrustedDataError
+from strongroom_protocol.manifest.head import check_delta, parse_head
+from strongroom_protocol.manifest.keyring import check_writer, parse_keyring
+from strongroom_protocol.manifest.slots import Kdf, SlotKind, SlotSet
+from strongroom_protocol.relay_api.messages import (
+    CommitResponse,
+    LoginResponse,
+    RegisterRequest,
+    UnlockRequest,
+    UnlockResponse,
+    UnlockStatement,
+)
+from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_protocol.wire import cose, merkle
+from strongroom_relay.service.commits import store_head, store_keyring
+from strongroom_relay.service.relay import Principal, Relay, token_setting
+
+BURST = 10
+"""Refused unlocks an account takes before further ones wait."""
+
+REFILL_MS = 30_000
+"""Time after which one more is allowed."""
+
+UNLOCK_BYTES = 2048
+
+
+async def register(relay: Relay, request: RegisterRequest) -> CommitResponse:
+    """Make an account from its genesis core, slots, first keyring and first head, all or nothing."""
+    account = request.core.account_id()
+    try:
+        if request.core.receipt_key != relay.receipt_key:  # spec: API-10
+            raise ProblemError(Problem.BAD_REQUEST, failure="receipt")
+        slots = SlotSet.parse(request.slots, account=account)
+        keyring = parse_keyring(request.keyring, account=account, limits=relay.limits)
+        head = parse_head(request.head, account=account, limits=relay.limits)
+        if (keyring.version, head.version, keyring.slots_hash) != (1, 1, slots.hash()):  # spec: API-11
+            raise ProblemError(Problem.BAD_REQUEST, failure="keyring")
+        check_writer(head, keyring)
+        check_delta(head, request.delta)
+        merkle.check_peaks(0, (), head.log_root)
+    except UntrustedDataError as error:
+        raise ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)) from error
+    require_name(request.name)
+
+    def work(database: sqlite3.Connection) -> CommitResponse:
+        if not relay.open_registration:
+            setting = token_setting(request.token)
+            if database.execute("DELETE FROM settings WHERE name = ?", (setting,)).rowcount != 1:  # spec: API-12
+                raise ProblemError(Problem.REGISTRATION)
+        if database.execute("SELECT 1 FROM accounts WHERE name = ?", (request.name,)).fetchone():  # spec: API-13
+            raise ProblemError(Problem.NAME_TAKEN)
+        database.execute(
+            "INSERT INTO accounts(id, name, slots, cap) VALUES(?,?,?,?)",
+            (account, request.name, request.slots, relay.cap),
+        )
+        store_keyring(relay, database, keyring)
+        return store_head(relay, database, head, request.delta, request.objects, keyring)
+
+    return await relay.store.write(work)
+
+
+async def login(relay: Relay, name: str) -> LoginResponse:
+    """A challenge and the login salt. An unknown name gets a stable made-up salt: the same shape, the same work."""
+    found = await relay.store.read(lambda database: _slots(database, name))
+    salt = relay.prf(b"salt", name.encode())
+    kdf = Kdf.preset()
+    if found is not None:
+        account, encoded = found
+        slots = SlotSet.parse(encoded, account=account)
+        salt, kdf = slots.salt, slots.kdf
+    now = relay.clock()
+    challenge = relay.randomness(16) + now.to_bytes(8, "big")
+    challenge += relay.prf(b"challenge", challenge + name.encode())
+    return LoginResponse(challenge, salt, kdf, now, relay.receipt_key)
+
+
+async def unlock(relay: Relay, request: UnlockRequest) -> UnlockResponse:
+    """Give out the slot set and admit the guest key for reading, for a signature by the key of one of the slots."""
+    now = relay.clock()
+    name = request.name
+    try:
+        signed = cose.verify(cose.Context.UNLOCK, request.statement, maximum=UNLOCK_BYTES)
+        statement = UnlockStatement.parse(signed.payload)
+    except UntrustedDataError as error:
+        raise ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)) from error
+    if statement.origin not in relay.origins:  # spec: API-14
+        raise ProblemError(Problem.UNLOCK_REFUSED)
+    if statement.name != name or not _own_challenge(relay, statement, now):  # spec: API-15
+        raise ProblemError(Problem.UNLOCK_REFUSED)
+    found = await relay.store.read(lambda database: _slots(database, name))
+    slot = None
+    if found is not None:
+        slots = SlotSet.parse(found[1], account=found[0]).slots
+        slot = next((slot for slot in slots if slot.unlock_key == signed.key), None)
+    limited = slot is None or slot.kind is SlotKind.PASSPHRASE
+    if limited and not _allowed(relay, name, now):  # spec: API-16
+        raise ProblemError(Problem.RATE)
+    if slot is None or found is None:  # spec: API-17
+        _count(relay, name, now)
+        raise ProblemError(Problem.UNLOCK_REFUSED)
+    account, encoded = found
+    until = now + relay.limits.guest_ms
+
+    def work(database: sqlite3.Connection) -> None:
+        used = database.execute(
+            "INSERT OR IGNORE INTO challenges VALUES(?, ?)",
+            (statement.challenge, now + relay.limits.challenge_age_ms),
+        )
+        if used.rowcount == 0:  # spec: API-18
+            raise ProblemError(Problem.UNLOCK_REFUSED)
+        database.execute("INSERT OR REPLACE INTO guests VALUES(?,?,?)", (account, statement.guest, until))
+
+    await relay.store.write(work)
+    return UnlockResponse(account, encoded, until)
+
+
+async def identify(relay: Relay, account: bytes, key: bytes) -> Principal:
+    """Who a verified signing key is in an account. NOT_FOUND, the same for an account that does not exist."""
+    now = relay.clock()
+
+    def work(database: sqlite3.Connection) -> Principal | None:
+        pair = (account, key)
+        if database.execute("SELECT 1 FROM members WHERE account = ? AND key = ?", pair).fetchone():
+            return Principal(account, key, True)
+        guest = database.execute("SELECT until FROM guests WHERE account = ? AND key = ?", pair).fetchone()
+        if guest is not None and guest[0] > now:  # spec: API-19
+            return Principal(account, key, False)
+        return None
+
+    found = await relay.store.read(work)
+    if found is None:  # spec: API-20
+        raise ProblemError(Problem.NOT_FOUND)
+    return found
+
+
+def require_name(name: str) -> None:
+    """Account names come in their normal form."""
+    normal = unicodedata.normalize("NFKC", name).casefold()
+    if name != normal or not all(char.isalnum() or char in "._@+-" for char in name):  # spec: API-21
+        raise ProblemError(Problem.BAD_REQUEST, failure="name")
+
+
+def _slots(database: sqlite3.Connection, name: str) -> tuple[bytes, bytes] | None:
+    row = database.execute("SELECT id, slots FROM accounts WHERE name = ?", (name,)).fetchone()
+    return None if row is None else (bytes(row[0]), bytes(row[1]))
+
+
+def _own_challenge(relay: Relay, statement: UnlockStatement, now: int) -> bool:
+    head, mac = statement.challenge[:24], statement.challenge[24:]
+    age = now - int.from_bytes(head[16:24], "big")
+    good = hmac.compare_digest(mac, relay.prf(b"challenge", head + statement.name.encode()))
+    return good and 0 <= age <= relay.limits.challenge_age_ms
+
+
+def _bucket(relay: Relay, name: str, now: int) -> tuple[bytes, float]:
+    key = hashlib.sha256(name.encode()).digest()
+    spent, since = relay.attempts.get(key, (0.0, now))
+    return key, max(0.0, spent - (now - since) / REFILL_MS)
+
+
+def _allowed(relay: Relay, name: str, now: int) -> bool:
+    return _bucket(relay, name, now)[1] < BURST
+
+
+def _count(relay: Relay, name: str, now: int) -> None:
+    key, spent = _bucket(relay, name, now)
+    if len(relay.attempts) > 100_000:
+        relay.attempts.clear()
+    relay.attempts[key] = (spent + 1, now)

@@ -1,0 +1,110 @@
+"""The relay as an object: its store, keys, settings, clock. The operations are functions beside it, one file a group."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+from strongroom_protocol.limits import LIMITS, Limits
+from strongroom_protocol.manifest.receipt import Receipt
+from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_relay.store.embedded import EmbeddedStore
+
+DEFAULT_CAP = 50 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the account and key that signed the request, and whether the key may write."""
+
+    account: bytes
+    key: bytes
+    writes: bool
+
+
+@dataclass(slots=True)
+class Relay:
+    """A running relay. `clock` gives milliseconds, `randomness` bytes; tests put their own in their place."""
+
+    store: EmbeddedStore
+    origins: tuple[str, ...]
+    open_registration: bool = False
+    cap: int = DEFAULT_CAP
+    window_ms: int = LIMITS.window_ms
+    limits: Limits = LIMITS
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    randomness: Callable[[int], bytes] = os.urandom
+    attempts: dict[bytes, tuple[float, int]] = field(default_factory=dict)
+    secret: bytes = b""
+    _receipts: SigningKey | None = None
+
+    async def start(self) -> str | None:
+        """Make keys at the first start; returns a new registration token then, when one is needed."""
+        found = await self.store.read(_settings)
+        token = None
+        if "receipt-seed" not in found:
+            token = None if self.open_registration else self.randomness(15).hex()
+            found = {"receipt-seed": self.randomness(32), "secret": self.randomness(32)}
+            if token is not None:
+                found[token_setting(token)] = b""
+            await self.store.write(lambda database: _save(database, found))
+        self._receipts = SigningKey(found["receipt-seed"])
+        self.secret = found["secret"]
+        return token
+
+    @property
+    def receipt_key(self) -> bytes:
+        """The public key that receipts are checked with."""
+        return bytes(self._signing.verify_key)
+
+    def sign_receipt(self, receipt: Receipt) -> bytes:
+        """COSE_Sign1 bytes of a receipt."""
+        return receipt.sign(self.receipt_key, lambda message: self._signing.sign(message).signature)
+
+    def prf(self, label: bytes, value: bytes) -> bytes:
+        """32 bytes that only this relay (and those that share its secret) can compute."""
+        return hmac.digest(self.secret, label + b"\x00" + value, "sha256")
+
+    @property
+    def _signing(self) -> SigningKey:
+        if self._receipts is None:
+            raise RuntimeError("the relay was not started")
+        return self._receipts
+
+    async def mint_token(self) -> str:
+        """One more registration token."""
+        token = self.randomness(15).hex()
+        await self.store.write(lambda database: _save(database, {token_setting(token): b""}))
+        return token
+
+
+def open_relay(folder: Path, *, folder_vault: bool = False, **settings: object) -> Relay:
+    """A relay on the embedded store in `folder`; call `start` before use."""
+    return Relay(EmbeddedStore(folder, folder_vault=folder_vault), **settings)  # type: ignore[arg-type]
+
+
+def token_setting(token: str) -> str:
+    """Tokens are stored hashed: the database alone registers nobody."""
+    return "token:" + hashlib.sha256(b"strongroom/v1/registration-token" + token.encode()).hexdigest()
+
+
+def require_writer(principal: Principal) -> None:
+    """Only devices of the keyring write."""
+    if not principal.writes:  # spec: API-2
+        raise ProblemError(Problem.READ_ONLY)
+
+
+def _settings(database: sqlite3.Connection) -> dict[str, bytes]:
+    return {name: bytes(value) for name, value in database.execute("SELECT name, value FROM settings")}
+
+
+def _save(database: sqlite3.Connection, found: dict[str, bytes]) -> None:
+    database.executemany("INSERT OR REPLACE INTO settings VALUES(?, ?)", found.items())

@@ -1,0 +1,1 @@
+"""The store: what a relay keeps, durably."""
