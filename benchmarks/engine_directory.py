@@ -107,7 +107,7 @@ class Directory:
 
     @property
     def at_rest(self) -> int:
-        """Bytes kept: the hot object and its mirror is not kept twice, since a merge of the index can rebuild it."""
+        """Bytes kept. There is no mirror: titles and previews apart, run indexes and frames can rebuild every row."""
         return self.hot_bytes + self.log_bytes
 
     @property

@@ -8,7 +8,7 @@ import engine_costs as cost
 import numpy as np
 from engine_costs import Bools, Ints, Params
 from engine_directory import Directory
-from engine_runs import Frames, Run, Segments, Written, cut, finish, merge
+from engine_runs import Run, Segments, Written, cut, finish, merge
 from engine_traffic import Far
 
 
@@ -28,11 +28,7 @@ class Ledger:
     largest_merge: int = 0
     merges: int = 0
     max_runs: int = 0
-
-    @property
-    def compaction(self) -> int:
-        """Bytes that merges uploaded, without index, directory and root."""
-        return self.merge
+    run_rows: int = 0  # conversations in the runs written: the rows a directory inside the runs would repeat
 
     @property
     def upkeep(self) -> int:
@@ -144,6 +140,7 @@ class Engine:
         while len(self.levels) <= run.level:
             self.levels.append([])
         self.levels[run.level].append(run)
+        self.ledger.run_rows += int((run.newest >= 0).sum())
 
     def _publish(self, moved: Bools) -> None:
         dropped = self.directory.dropped
@@ -165,5 +162,3 @@ class Engine:
         indexes = sum(2 * r.index_bytes for r in self.runs)
         return sum(self.segments.padded.values()) + indexes + self.directory.at_rest + 2 * self.root_bytes
 
-
-__all__ = ["Engine", "Frames", "Ledger"]

@@ -83,6 +83,7 @@ class Session:
         """Every epoch this device can open under the newest keyring."""
         keyring = self.keyring
         if self._epochs is None or self._epochs[0] != keyring.hash:
+            opened: Mapping[int, EpochKeys]
             if self.may_write:
                 opened = open_epochs(keyring, self.device.kem)
             elif self.guest_epoch is not None:

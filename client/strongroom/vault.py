@@ -200,11 +200,11 @@ class Vault:
         messages = fold(row.conversation, joined(frames).rows(), Order(snapshot.head.time))
         return list(messages)[-count:]
 
-    async def conversations(self) -> AsyncIterator[tuple[str, Callable[[], AsyncIterator[Frame]]]]:
-        """Every conversation: its id, and a function that streams its rows in order of time."""
-        snapshot = await self._current()
-        for row in sorted(await chat_rows(snapshot), key=lambda row: row.conversation):
-            yield row.conversation, lambda key=row.key: spans(snapshot, key)  # type: ignore[misc]
+    async def export_json(self, folder: Path) -> dict[str, int]:
+        """Write everything to `folder` in the native lossless form: the same state gives the same bytes anywhere."""
+        from strongroom.exporting import export_snapshot
+
+        return await export_snapshot(await self._current(), folder)
 
     async def restore(self, *, progress: Progress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised."""

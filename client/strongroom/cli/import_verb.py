@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from strongroom.cli.main import Context, common, context
 from strongroom.cli.progress import Meter
+from strongroom.cli.text import safe
 
 
 @click.command("import")
@@ -23,20 +25,23 @@ def command(paths: tuple[Path, ...], format_name: str | None, chat: str | None, 
 
 
 async def _import(given: Context, paths: tuple[Path, ...], format_name: str | None, chat: str | None) -> int:
-    from strongroom.formats import read_exports
+    from strongroom.formats import ImportOptions, ImportReport, detect, importer_named
     from strongroom.vault import Vault
 
+    chosen = [(path, importer_named(format_name) if format_name else detect(path)) for path in paths]
     async with await Vault.open(given.vault, relay=given.relay) as vault:
-        rows, reports = read_exports(paths, format_name=format_name, chat=chat)
+        report = ImportReport()
+        streams = (importer.read(path, ImportOptions(chat=chat), report) for path, importer in chosen)
         with Meter("importing", "records") as meter:
-            added = await vault.import_rows(rows, progress=meter.to)
+            added = await vault.import_rows(chain.from_iterable(streams), progress=meter.to)
         written = {op.name.lower(): count for op, count in sorted(added.written.items())}
         total = sum(written.values())
-        data = {
-            "added": total, "written": written, "known": added.known, "commits": added.commits,
-            "reports": [report.to_dict() for report in reports],
-        }  # fmt: skip
-        lines = [f"{total} records added, {added.known} were there already"]
-        lines += [line for report in reports for line in report.lines()]
-        given.emit(data, "\n".join(lines))
+        lines = [
+            f"{total:,} records added, {added.known:,} were there already",
+            f"read {report.records:,} records from {len(report.sources)} files, {report.not_understood:,} not understood"
+            + (" (kept as they are)" if report.not_understood else ""),
+        ]
+        lines += [f"warning: {safe(warning)}" for warning in report.warnings]
+        data = {"added": total, "written": written, "known": added.known, "commits": added.commits}
+        given.emit(data | {"report": report.to_dict()}, "\n".join(lines))
     return 0

@@ -163,10 +163,10 @@ def main(argv: list[str] | None = None) -> None:
         click.echo(f"strongroom: error: {error.format_message()}", err=True)
         sys.exit(2)
     except (StrongroomError, BaseExceptionGroup) as raised:
-        error = first_error(raised)
-        if not isinstance(error, StrongroomError):
+        cause = first_error(raised)
+        if not isinstance(cause, StrongroomError):
             raise
-        sys.exit(report(error, as_json="--json" in arguments))
+        sys.exit(report(cause, as_json="--json" in arguments))
     sys.exit(code if isinstance(code, int) else 0)
 
 

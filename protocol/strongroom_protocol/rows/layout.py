@@ -105,7 +105,7 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     reader.done()
     if not frame.is_sorted():  # spec: FRAME-12
         raise broken(SUBJECT, "rows are not in order")
-    if max(frame.op) or any(frame.detail):
+    if max(frame.op) or frame.detail.count(None) != rows:
         for row in frame.rows():
             if row.op or row.detail is not None:
                 check_row(row)

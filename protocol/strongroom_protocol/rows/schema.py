@@ -22,8 +22,8 @@ class Scalar(StrEnum):
     """Types of single values."""
 
     TEXT = "tstr"
-    UINT = "unsigned"
-    INT = "signed"
+    UINT = "natural"
+    INT = "whole"
     BOOL = "bool"
     BYTES = "bstr"
     COUNTS = "counts"  # a map from text to unsigned integers

@@ -1,0 +1,56 @@
+"""Exporting: conversations stream out of a snapshot into an exporter that runs in a thread (spec chapter 13)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
+from pathlib import Path
+
+from strongroom.engine.reading import spans
+from strongroom.engine.snapshot import Snapshot
+from strongroom.formats.export_json import Chat, export_json
+from strongroom_protocol.rows.merge import Order, facts, fold
+from strongroom_protocol.rows.model import Op, Row
+from strongroom_protocol.rows.table import Frame
+
+FACTS = (Op.CONVERSATION, Op.MEMBER, Op.SOURCE)
+
+
+async def export_snapshot(snapshot: Snapshot, target: Path) -> dict[str, int]:
+    """Write every conversation of a snapshot in the native form; returns the exporter's counts and `conversations`.
+
+    Memory: one stretch of one conversation. What is damaged is missing and noted in the snapshot's source.
+    """
+    loop = asyncio.get_running_loop()
+    keys = await snapshot.keys()
+    exported = 0
+
+    def chats() -> Iterator[Chat]:
+        nonlocal exported
+        order = Order(snapshot.head.time)
+        for key in keys:
+            found: list[Row] = []
+            conversation = None
+            for frame in _blocking(spans(snapshot, key), loop):
+                conversation = frame.conversation
+                if not set(FACTS).isdisjoint(frame.op):
+                    found += [row for row in frame.rows() if row.op in FACTS]
+            if conversation is not None:
+                exported += 1
+                known = [row for op in FACTS for row in facts(found, op, order)]
+                rows = chain.from_iterable(frame.rows() for frame in _blocking(spans(snapshot, key), loop))
+                yield Chat(conversation, known, fold(conversation, rows, order))
+
+    counts = await loop.run_in_executor(None, lambda: export_json(target, chats()))
+    return counts | {"conversations": exported}
+
+
+def _blocking(items: AsyncIterator[Frame], loop: asyncio.AbstractEventLoop) -> Iterator[Frame]:
+    """The items of an asynchronous iterator of `loop`, for another thread."""
+
+    async def following() -> Frame | None:
+        return await anext(items, None)
+
+    while (item := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+        yield item
