@@ -7,8 +7,9 @@ and a reader joins them.
 
 from __future__ import annotations
 
-import engine_costs as cost
 import numpy as np
+
+import engine_costs as cost
 from engine_costs import Ints
 from engine_reads import SCREEN_CHATS, Tail
 from engine_structures import Engine
@@ -73,7 +74,7 @@ class PlainTree:
 
 
 def run_rows_screen(engine: Engine, chosen: int) -> int:
-    """Bytes of B's first screen, given the chosen structure's: no directory object, but the newest rows of every run."""
+    """Bytes of B's first screen, given the chosen one's: the newest rows of every run, not a directory object."""
     rows = sum(min(RUN_SCREEN, int((run.newest >= 0).sum())) for run in engine.runs)
     return chosen - engine.directory.hot_bytes + rows * RUN_ROW
 

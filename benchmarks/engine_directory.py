@@ -3,24 +3,23 @@
 A row names a conversation, its title and preview, and the frames that hold its newest messages. The hot object has the
 rows of the most recently active conversations and, for all others, which page of the cold log holds their row. A cold
 row is written when a conversation leaves the hot object or when a merge moved the frames its row points to; the newest
-row wins. The log is written anew when it holds more than twice the rows that count.
+row wins. The log is written anew instead, once it would hold too many rows that no longer count.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import engine_costs as cost
 import numpy as np
+
+import engine_costs as cost
 from engine_costs import Bools, Ints, Params
 from engine_runs import Run
-
-COLD_GROWTH = 2  # the log is rewritten when it holds more than this many times the live cold rows
 
 
 @dataclass(frozen=True)
 class Refs:
-    """What rows would point to: frames, the bytes of them, whether they cover what a row must, deepest run read."""
+    """What rows would point to: frames, the bytes of them, whether they cover what a row must."""
 
     count: Ints
     size: Ints
@@ -61,19 +60,20 @@ class Directory:
         self.hot_bytes = 0
         self.dropped = 0
 
-    def update(self, runs: list[Run], moved: Bools) -> int:
+    def update(self, runs: list[Run], moved: Bools, whole: bool = False) -> int:
         """After a fold or merge: new hot object, evicted rows and rows of ``moved`` frames to the log. Bytes up."""
         known = np.flatnonzero(self.last_active >= 0)
         recent = known[np.argsort(-self.last_active[known], kind="stable")][: self.p.hot_rows]
         hot = np.zeros_like(self.hot)
         hot[recent] = True
         append = ~hot & (self.last_active >= 0) & (self.hot | moved | ~self.cold)
-        uploaded = self._append(runs, np.flatnonzero(append))
         self.cold = ~hot & (self.last_active >= 0)
         self.hot = hot
         live = int(self.cold.sum())
-        if self.log_rows > COLD_GROWTH * live:
-            uploaded += self._rewrite(runs)
+        if whole or self.log_rows + int(append.sum()) > self.p.cold_growth * live:
+            uploaded = self._rewrite(runs)
+        else:
+            uploaded = self._append(runs, np.flatnonzero(append))
         self.dropped += self.hot_bytes
         rows = self.row_sizes(runs, recent)
         pages = self.log_pages * cost.COLD_PAGE_REF + live * cost.COLD_MAP
@@ -107,7 +107,7 @@ class Directory:
 
     @property
     def at_rest(self) -> int:
-        """Bytes kept. There is no mirror: titles and previews apart, run indexes and frames can rebuild every row."""
+        """Bytes kept. There is no mirror: the frames hold titles as rows too, so runs can rebuild the directory."""
         return self.hot_bytes + self.log_bytes
 
     @property

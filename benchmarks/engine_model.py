@@ -13,10 +13,9 @@ import json
 import sys
 from collections.abc import Sequence
 
+from engine_costs import Params
 from engine_report import Row, across_sizes, markdown, misses, sensitivity_markdown
 from engine_simulation import SIZES, simulate
-
-from engine_costs import Params
 
 VARIANTS: tuple[tuple[str, Params], ...] = (
     ("chosen", Params()),
@@ -25,15 +24,14 @@ VARIANTS: tuple[tuple[str, Params], ...] = (
     ("tail 64", Params(tail=64)),
     ("newest frame 64", Params(newest_rows=64)),
     ("newest frame 256", Params(newest_rows=256)),
-    ("older frames 1,024", Params(frame_rows=1024, final_rows=512)),
-    ("final from 512", Params(final_rows=512)),
-    ("final from 2,048", Params(final_rows=2048)),
-    ("final only when full", Params(final_rows=4096)),
-    ("rewrite for 1 op in 64", Params(op_share=64)),
-    ("rewrite for 1 op in 4", Params(op_share=4)),
-    ("erase at the bottom", Params(erase=True)),
-    ("erase, older frames 1,024", Params(erase=True, frame_rows=1024, final_rows=512)),
+    ("older frames 1,024", Params(frame_rows=1024, final_rows=1024)),
+    ("older frames 2,048", Params(frame_rows=2048, final_rows=2048)),
+    ("final from 1,024", Params(final_rows=1024)),
+    ("rewrite for 1 op in 16", Params(op_share=16)),
+    ("rewrite for 1 op in 128", Params(op_share=128)),
+    ("no erasing in merges", Params(erase=False)),
     ("segments 75 % live", Params(live_floor=0.75)),
+    ("cold log up to 2 x live", Params(cold_growth=2)),
     ("hot rows 128", Params(hot_rows=128)),
     ("6 references a row", Params(max_refs=6)),
 )

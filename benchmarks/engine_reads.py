@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import engine_costs as cost
 import numpy as np
+
+import engine_costs as cost
 from engine_costs import Ints
 from engine_directory import newest_frames
 from engine_structures import Engine
@@ -71,7 +72,7 @@ def last_fifty(engine: Engine) -> tuple[Ints, Ints]:
 
 
 def last_fifty_probing(engine: Engine) -> tuple[Ints, Ints]:
-    """The same where each run has its own directory rows: every run, from the newest, is asked until enough is found."""
+    """The same where each run has its own directory rows: runs are asked, from the newest, until enough is found."""
     chats = np.flatnonzero(engine.totals)
     need = np.minimum(engine.p.cover, engine.totals[chats])
     refs = newest_frames(engine.runs, chats, need, 2 * len(engine.runs))

@@ -6,16 +6,21 @@ time, so the live frames of a segment all belong to the run that last took it ov
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 import engine_costs as cost
-import numpy as np
 from engine_costs import Bools, Ints, Params
 from engine_traffic import Far
 
+LEISURE_LIVE_FLOOR = 0.9  # the live share below which a compaction at leisure copies a segment's frames out
+FRAME_COLUMNS = ("conv", "pos", "rows", "ops", "size", "seg", "dense")
+
+
 @dataclass(frozen=True)
 class Frames:
-    """Message frames as parallel arrays: conversation, first position in it, rows, operations, bytes, segment."""
+    """Message frames as parallel arrays; ``pos`` is the place of the first message in its conversation."""
 
     conv: Ints
     pos: Ints
@@ -23,18 +28,22 @@ class Frames:
     ops: Ints
     size: Ints
     seg: Ints
+    dense: Ints  # 1 if compressed at level 9, by a merge
 
     def take(self, pick: Ints | Bools) -> Frames:
         """The frames that an index or mask selects."""
-        columns = (self.conv, self.pos, self.rows, self.ops, self.size, self.seg)
-        return Frames(*(column[pick] for column in columns))
+        return Frames(*(getattr(self, name)[pick] for name in FRAME_COLUMNS))
 
     @staticmethod
     def join(parts: list[Frames]) -> Frames:
         """All of several, sorted by (conversation, position)."""
-        names = ("conv", "pos", "rows", "ops", "size", "seg")
-        whole = Frames(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+        whole = Frames.concatenate(parts)
         return whole.take(np.lexsort((whole.pos, whole.conv)))
+
+    @staticmethod
+    def concatenate(parts: list[Frames]) -> Frames:
+        """All of several, as they come."""
+        return Frames(*(np.concatenate([getattr(part, name) for part in parts]) for name in FRAME_COLUMNS))
 
 
 @dataclass
@@ -122,11 +131,11 @@ def finish(
     frames = Frames.join(
         [
             kept,
-            Frames(young.conv, young.pos, young.rows, young.ops, young.size, seg[: len(young.conv)]),
-            Frames(old.conv, old.pos, old.rows, old.ops, old.size, old_seg),
+            replace(young, seg=seg[: len(young.conv)]),
+            replace(old, seg=old_seg),
         ]
     )
-    op_frames = Frames(touched, nothing, counts[touched], nothing, op_size, seg[len(young.conv) :])
+    op_frames = Frames(touched, nothing, counts[touched], nothing, op_size, seg[len(young.conv) :], nothing)
     newest = np.full(conversations, -1, np.int64)
     newest[frames.conv] = np.arange(len(frames.conv))  # sorted: the last assignment is the newest
     used = np.unique(np.concatenate((frames.seg, op_frames.seg)))
@@ -134,8 +143,8 @@ def finish(
     return run, Written(uploaded_young + uploaded_old, int(fresh.size.sum() + op_size.sum()), [])
 
 
-def cut(conv: Ints, pos: Ints, rows: Ints, ops: Ints, newest: Bools, p: Params) -> Frames:
-    """Cut stretches of ``rows`` messages into frames: equal parts of at most ``frame_rows``, newest part smaller."""
+def cut(conv: Ints, pos: Ints, rows: Ints, ops: Ints, newest: Bools, merged: bool, p: Params) -> Frames:
+    """Cut stretches of ``rows`` messages, oldest first, into full frames, a remainder, and a small newest frame."""
     sliver = (rows > p.newest_rows) & (rows < p.newest_rows * 5 // 4)  # halves rather than a frame of a few rows
     head = np.where(newest, np.where(sliver, rows // 2, np.minimum(rows, p.newest_rows)), 0)
     rest = rows - head
@@ -143,16 +152,16 @@ def cut(conv: Ints, pos: Ints, rows: Ints, ops: Ints, newest: Bools, p: Params) 
     total = parts + newest
     owner = np.repeat(np.arange(len(rows)), total)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(total) - total, total)
-    safe = np.maximum(parts[owner], 1)
-    old_rows = rest[owner] // safe + (nth < rest[owner] % safe)
+    old_rows = np.minimum(p.frame_rows, rest[owner] - nth * p.frame_rows)
     is_head = nth == parts[owner]
     out_rows = np.where(is_head, head[owner], old_rows)
     ends = np.cumsum(out_rows)
     first = np.concatenate(([0], ends))[np.cumsum(total) - total] if len(rows) else ends
     out_pos = pos[owner] + (ends - out_rows) - np.repeat(first, total)
     out_ops = ops[owner] * out_rows // np.maximum(rows[owner], 1)
-    size = cost.frame(out_rows, out_ops)
-    return Frames(conv[owner], out_pos, out_rows, out_ops, size, np.zeros(len(owner), np.int64))
+    size = cost.frame(out_rows, out_ops, merged)
+    nowhere = np.zeros(len(owner), np.int64)
+    return Frames(conv[owner], out_pos, out_rows, out_ops, size, nowhere, np.full(len(owner), int(merged)))
 
 
 def target_frames(frames: Frames, far: Far) -> Ints:
@@ -174,8 +183,7 @@ def merge(
     in it, or an operation can be joined to its message; everything else is referenced where it lies.
     """
     source = np.concatenate([np.full(len(r.frames.conv), i, np.int64) for i, r in enumerate(runs)])
-    names = ("conv", "pos", "rows", "ops", "size", "seg")
-    everything = Frames(*(np.concatenate([getattr(r.frames, n) for r in runs]) for n in names))
+    everything = Frames.concatenate([r.frames for r in runs])
     order = np.lexsort((everything.pos, everything.conv))
     frames, source = everything.take(order), source[order]
     far = Far.join([r.far for r in runs])
@@ -183,9 +191,11 @@ def merge(
     hit = np.bincount(target[target >= 0], minlength=len(source))
     deleted = np.bincount(target[(target >= 0) & far.delete], minlength=len(source))
     final = frames.rows >= p.final_rows
-    worn = np.where(final, hit * p.op_share >= frames.rows, hit > 0)
-    if oldest and (p.erase or whole):
+    worn = np.where(final, bool(p.op_share) & (hit * p.op_share >= frames.rows), hit > 0)
+    if oldest and p.erase:
         worn |= deleted > 0
+    if whole:
+        worn |= frames.dense == 0
 
     new_conv = np.ones(len(source), np.bool_)
     new_conv[1:] = frames.conv[1:] != frames.conv[:-1]
@@ -201,14 +211,18 @@ def merge(
     ops = np.add.reduceat(frames.ops + np.where(rewrite[group], hit, 0), starts)
 
     fresh = cut(
-        frames.conv[starts[rewrite]], frames.pos[starts[rewrite]], rows[rewrite], ops[rewrite], last[rewrite], p
+        frames.conv[starts[rewrite]], frames.pos[starts[rewrite]], rows[rewrite], ops[rewrite], last[rewrite], True, p
     )
     kept = frames.take(~rewrite[group])
     before = {s for r in runs for s in r.segments.tolist()}
     ids, inverse = np.unique(kept.seg, return_inverse=True)
     live = np.bincount(inverse, kept.size)
     payload = np.array([segments.payload[i] for i in ids.tolist()], np.float64)
-    thin = (live < payload * p.live_floor)[inverse] if len(ids) else np.zeros(0, np.bool_)
+    thin = (
+        (live < payload * (LEISURE_LIVE_FLOOR if whole else p.live_floor))[inverse]
+        if len(ids)
+        else np.zeros(0, np.bool_)
+    )
     fresh = Frames.join([fresh, kept.take(thin)])
     stays = far.where(~((target >= 0) & rewrite[group[np.maximum(target, 0)]]))
     run, written = finish(level, kept.take(~thin), fresh, stays, segments, conversations, p)

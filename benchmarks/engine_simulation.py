@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import engine_costs as cost
 import numpy as np
+
+import engine_costs as cost
 from engine_baselines import RUN_ROW, PlainTree, run_rows_at_rest, run_rows_screen
 from engine_costs import Ints, Params
 from engine_reads import Tail, first_screen, last_fifty, last_fifty_probing
@@ -65,14 +66,17 @@ class History:
             self.tree.put(self._rows(convs), far)
             self.commits += self.p.tail
 
-    def bulk(self, messages: int) -> int:
-        """A first backup; bytes at rest after it."""
+    def bulk(self, messages: int) -> tuple[int, int]:
+        """A first backup, then a compaction at leisure; bytes at rest after either."""
         convs = self.traffic.messages(messages)
         self.engine.bulk(convs)
         self.tree.put(self._rows(convs), Far.join([]))
         self.tree.written, self.tree.news = 0, 0.0
+        head = cost.HEAD_HEADER + cost.body_object(0)
+        first = self.engine.at_rest() + head
+        self.engine.compact_all()
         self.engine.mark()
-        return self.engine.at_rest() + cost.HEAD_HEADER + cost.body_object(0)
+        return first, self.engine.at_rest() + head + cost.HEAD_HEADER
 
     def measured(self) -> Tail:
         """The commits looked at one by one; the tail they leave."""
@@ -113,7 +117,7 @@ class History:
 def simulate(size: str, conversations: int, bulk: bool, p: Params, seed: int) -> list[Row]:
     """One history of ``size``; the rows of A, B and C."""
     history = History(conversations, p, seed)
-    first = 0
+    first = (0, 0)
     if bulk:
         first = history.bulk(SIZES[size])
     else:
@@ -123,7 +127,7 @@ def simulate(size: str, conversations: int, bulk: bool, p: Params, seed: int) ->
     return _rows(history, size, bulk, first, window_from, tail)
 
 
-def _rows(history: History, size: str, bulk: bool, first: int, window_from: int, tail: Tail) -> list[Row]:
+def _rows(history: History, size: str, bulk: bool, first: tuple[int, int], window_from: int, tail: Tail) -> list[Row]:
     engine, tree, s, p = history.engine, history.tree, history.samples, history.p
     ledger = engine.ledger
     committed = history.commits * p.batch  # messages that came in commits
@@ -144,7 +148,8 @@ def _rows(history: History, size: str, bulk: bool, first: int, window_from: int,
     upkeep_b = ledger.upkeep - ledger.directory + ledger.run_rows * RUN_ROW
     counts = (ledger.max_runs, ledger.largest_fold, ledger.largest_merge, ledger.merge, ledger.upkeep)
     rewrites = (ledger.fold_frames + ledger.merge_frames) / max(1, ledger.fold_frames)
-    engine.compact_all()
+    leisure = engine.compact_all()
+    garbage_after = engine.garbage() / (engine.at_rest() - engine.garbage())
     compacted = engine.at_rest()
     c = Row(
         structure="C",
@@ -162,6 +167,9 @@ def _rows(history: History, size: str, bulk: bool, first: int, window_from: int,
         rewrites=rewrites,
         upkeep_ratio=counts[4] / batches,
         garbage=garbage,
+        garbage_compacted=garbage_after,
+        leisure_bytes=leisure,
+        heads_per_message=cost.HEAD_HEADER * (history.commits + ledger.merges) / messages,
         window=window,
         runs=counts[0],
         screen=max(total for total, _ in s.screens),
@@ -172,7 +180,8 @@ def _rows(history: History, size: str, bulk: bool, first: int, window_from: int,
         chat_rounds_median=weighted_median(rounds, weights),
         chat_rounds_median_uniform=float(np.median(rounds)),
         chat_rounds_worst=int(rounds.max()),
-        first_per_message=first / SIZES[size],
+        first_per_message=first[0] / SIZES[size],
+        first_compacted_per_message=first[1] / SIZES[size],
         rest_per_message=(rest + kept) / messages,
         compacted_per_message=(compacted + kept) / messages,
     )
@@ -201,6 +210,8 @@ def _rows(history: History, size: str, bulk: bool, first: int, window_from: int,
         rewrites=tree.written / tree.news,
         upkeep_ratio=tree.written / batches,
         garbage=0.0,
+        garbage_compacted=0.0,
+        leisure_bytes=0,
         window=(tree.written * MEASURED / history.commits + s.transient) / live,
         runs=1,
         screen=max(s.tree_screens),
@@ -211,6 +222,7 @@ def _rows(history: History, size: str, bulk: bool, first: int, window_from: int,
         chat_rounds_median_uniform=2.0,
         chat_rounds_worst=2,
         first_per_message=tree.at_rest() / messages if bulk else 0.0,
+        first_compacted_per_message=tree.at_rest() / messages if bulk else 0.0,
         rest_per_message=(tree.at_rest() + kept) / messages,
         compacted_per_message=(tree.at_rest() + kept) / messages,
     )

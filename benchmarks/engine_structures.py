@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import engine_costs as cost
 import numpy as np
+
+import engine_costs as cost
 from engine_costs import Bools, Ints, Params
 from engine_directory import Directory
 from engine_runs import Run, Segments, Written, cut, finish, merge
@@ -119,7 +120,7 @@ class Engine:
         self.ledger.merge_frames += written.frames
         self.ledger.index += 2 * run.index_bytes
         self.ledger.merges += 1
-        self._publish(moved)
+        self._publish(moved, whole)
         uploaded = self.ledger.upkeep - before
         self.ledger.largest_merge = max(self.ledger.largest_merge, uploaded)
         return uploaded
@@ -131,7 +132,7 @@ class Engine:
     def _build(self, level: int, rows: Ints, near: Ints, far: Far) -> tuple[Run, Written]:
         touched = np.flatnonzero(rows)
         newest = np.ones(len(touched), np.bool_)
-        fresh = cut(touched, self.totals[touched], rows[touched], near[touched], newest, self.p)
+        fresh = cut(touched, self.totals[touched], rows[touched], near[touched], newest, False, self.p)
         self.totals = self.totals + rows
         nothing = fresh.take(np.zeros(0, np.int64))
         return finish(level, nothing, fresh, far, self.segments, self.conversations, self.p)
@@ -142,9 +143,9 @@ class Engine:
         self.levels[run.level].append(run)
         self.ledger.run_rows += int((run.newest >= 0).sum())
 
-    def _publish(self, moved: Bools) -> None:
+    def _publish(self, moved: Bools, whole: bool = False) -> None:
         dropped = self.directory.dropped
-        self.ledger.directory += self.directory.update(self.runs, moved)
+        self.ledger.directory += self.directory.update(self.runs, moved, whole)
         self.ledger.dropped += self.directory.dropped - dropped + 2 * self.root_bytes
         self.root_bytes = cost.root_object(len(self.runs))
         self.ledger.root += 2 * self.root_bytes
@@ -161,4 +162,3 @@ class Engine:
         """Bytes the relay keeps for the engine: segments, indexes, directory and root, delete window not counted."""
         indexes = sum(2 * r.index_bytes for r in self.runs)
         return sum(self.segments.padded.values()) + indexes + self.directory.at_rest + 2 * self.root_bytes
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from engine_costs import Bools, Ints
 
 ZIPF = 1.05  # exponent of the conversations' activity

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows import compression
@@ -29,7 +30,7 @@ def sample(count: int = 40, seed: int = 1) -> list[Row]:
     rng = random.Random(seed)
     rows = []
     for place in range(count):
-        text = rng.choice((None, "", "hello", "你好，世界", "🐶 " * 9))
+        text = rng.choice((None, "", "hello", "你好世界", "🐶 " * 9))
         body = None if text is None else f"[{place}] ".encode() + text.encode() + b"\n"
         row = Row(
             Op.PUT,
@@ -138,6 +139,7 @@ def test_a_column_of_zeros_is_not_written() -> None:
 @pytest.mark.spec("FRAME-4")
 def test_a_column_cut_short() -> None:
     for column in (Col.TIME, Col.SENDER, Col.TEXT_LENGTH):
+
         def cut(fields: dict[int, Any], column: Col = column) -> None:
             fields[4][int(column)] = fields[4][int(column)][:-1]
 

@@ -10,6 +10,7 @@ from typing import Any
 import cbor2
 import pycddl
 import pytest
+
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.rows import detail as tables
 from strongroom_protocol.rows.columns import encode_ints

@@ -111,13 +111,16 @@ def files_under(path: Path) -> list[Path]:
 def examine(path: Path) -> SourceFile:
     """Size and hash of a whole file, so that nothing of one that cannot be read is imported."""
     digest, size = hashlib.sha256(), 0
+    problem: OSError | None = None
     try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
                 size += len(block)
-    except OSError as error:  # spec: IMP-1
-        raise ImportRefused(f"cannot read {path.name}", hint=error.strerror or "") from error
+    except OSError as error:
+        problem = error
+    if problem is not None:  # spec: IMP-1
+        raise ImportRefused(f"cannot read {path.name}", hint=problem.strerror or "") from problem
     return SourceFile(path.name, size, digest.hexdigest())
 
 

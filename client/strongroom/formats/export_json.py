@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,17 @@ def export_json(target: Path, chats: Iterable[Chat]) -> dict[str, int]:
         new = work / "new"
         (new / "chats").mkdir(parents=True)
         counts: Counter[str] = Counter()
-        entries = sorted((_write_chat(new, chat, counts) for chat in chats), key=lambda entry: str(entry["file"]))
-        if len({entry["file"] for entry in entries}) != len(entries):  # spec: IMP-11
-            raise InvalidArgument("a chat is exported twice")
+        entries: dict[str, dict[str, Any]] = {}
+        for chat in chats:
+            if chat.conversation in entries:  # spec: IMP-11
+                raise InvalidArgument("a chat is exported twice")
+            entries[chat.conversation] = _write_chat(new, chat, counts)
         index = {
             "format": MARK,
             "version": FORMAT_VERSION,
             "generator": "strongroom",
             "counts": dict(counts),
-            "chats": entries,
+            "chats": sorted(entries.values(), key=itemgetter("file")),
         }
         _write(new / INDEX_FILE, [canonical(index)])
         if target.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from strongroom_protocol.limits import Limits
 from strongroom_protocol.rows.columns import broken
@@ -18,17 +18,29 @@ _DIGITS = 18  # every number of so many digits fits 63 bits
 
 def write_ids(writer: ColumnWriter, ids: Sequence[str | None]) -> None:
     """Message ids: a form per row, then the numbers and the texts of the rows that have them."""
-    if not any(ids) and "" not in ids:
-        return
-    forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in ids]
-    writer.ints(Col.ID_FORM, forms)
-    numbers = [int(value) for value, form in zip(ids, forms, strict=True) if form == _NUMBER and value]
-    writer.ints(Col.ID_NUMBER, numbers)
-    writer.texts(
-        Col.ID_LENGTH,
-        Col.ID_BYTES,
-        [value for value, form in zip(ids, forms, strict=True) if form == _TEXT],
-    )
+    numbers = _all_numbers(ids)
+    if numbers is not None:
+        writer.ints(Col.ID_FORM, [_NUMBER] * len(ids))
+        writer.ints(Col.ID_NUMBER, numbers)
+    elif ids.count(None) != len(ids):
+        forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in ids]
+        writer.ints(Col.ID_FORM, forms)
+        writer.ints(Col.ID_NUMBER, [int(value) for value in _of_form(ids, forms, _NUMBER)])
+        writer.texts(Col.ID_LENGTH, Col.ID_BYTES, _of_form(ids, forms, _TEXT))
+
+
+def _of_form(ids: Sequence[str | None], forms: Sequence[int], form: int) -> list[str]:
+    return [value for value, has in zip(ids, forms, strict=True) if has == form and value is not None]
+
+
+def _all_numbers(ids: Sequence[str | None]) -> list[int] | None:
+    """The ids as numbers, when every one of them is stored as a number; quick, for this is the usual case."""
+    try:
+        numbers = list(map(int, cast(Sequence[str], ids)))
+    except (TypeError, ValueError):
+        return None
+    usual = min(numbers) >= 0 and max(numbers) < 10**_DIGITS and list(map(str, numbers)) == ids
+    return numbers if usual else None
 
 
 def read_ids(reader: ColumnReader, rows: int, *, limits: Limits) -> list[str | None]:

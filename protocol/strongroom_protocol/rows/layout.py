@@ -7,7 +7,8 @@ by a compaction can be checked by making it again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
+from itertools import compress, repeat
+from operator import is_not, or_
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
@@ -106,9 +107,9 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     if not frame.is_sorted():  # spec: FRAME-12
         raise broken(SUBJECT, "rows are not in order")
     if max(frame.op) or frame.detail.count(None) != rows:
-        for row in frame.rows():
-            if row.op or row.detail is not None:
-                check_row(row)
+        special = map(or_, frame.op, map(is_not, frame.detail, repeat(None)))
+        for place in compress(range(rows), special):
+            check_row(frame.row(place))
     return frame
 
 

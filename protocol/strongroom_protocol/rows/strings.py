@@ -6,7 +6,8 @@ A length column holds 0 for null and the length in bytes plus one otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
+from operator import sub
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.rows.columns import broken
@@ -54,7 +55,8 @@ def split_blobs(lengths: Sequence[int], data: bytes, *, maximum: int, subject: s
 def _ends(lengths: Sequence[int], data: bytes, maximum: int, subject: str) -> list[int]:
     if max(lengths, default=0) > maximum + 1:  # spec: FRAME-10
         raise UntrustedDataError(Failure.LIMIT, "string is longer than the limit", subject=subject)
-    ends = list(accumulate(size - 1 if size else 0 for size in lengths))
+    sizes = (size - 1 if size else 0 for size in lengths) if 0 in lengths else map(sub, lengths, repeat(1))
+    ends = list(accumulate(sizes))
     if (ends[-1] if ends else 0) != len(data):  # spec: FRAME-11
         raise broken(subject, "lengths do not add up to the bytes")
     return ends
