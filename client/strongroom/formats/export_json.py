@@ -82,13 +82,18 @@ def chat_file(conversation: str, title: str) -> str:
 def _require_free(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InvalidArgument("the target is not a folder", hint="name a new folder")
-    if target.exists() and any(target.iterdir()):
-        try:
-            read_index(target)
-        except ImportRefused as error:  # spec: IMP-12
-            raise InvalidArgument(
-                "the target folder holds other files", hint="name a new folder, or a previous export"
-            ) from error
+    if target.exists() and any(target.iterdir()) and not _is_export(target):  # spec: IMP-12
+        raise InvalidArgument(
+            "the target folder holds other files", hint="name a new folder, or a previous export"
+        )
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        read_index(folder)
+    except ImportRefused:
+        return False
+    return True
 
 
 def _write_chat(folder: Path, chat: Chat, counts: Counter[str]) -> dict[str, Any]:
