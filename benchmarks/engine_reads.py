@@ -15,6 +15,7 @@ from engine_costs import Ints
 from engine_directory import newest_frames
 from engine_structures import Engine
 
+SCREEN_LIST = 200  # chats listed on the first screen with their previews
 SCREEN_CHATS = 20  # chats whose newest messages the first screen shows
 FALLBACK_ROUNDS = 3  # fence, page and frames, when a row does not reach far enough back
 
@@ -43,7 +44,7 @@ def newest_chats(engine: Engine, tail: Tail, count: int) -> Ints:
 def first_screen(engine: Engine, tail: Tail) -> tuple[int, int]:
     """Bytes and rounds: header; body; root and tail; directory; frames and cold pages; frames the pages named.
 
-    The 200 newest chats with previews need no more than the tail (whose windows repeat the title) and the hot rows.
+    A listed chat is named by the tail, whose windows repeat the title, or by a hot row, else by a cold page.
     """
     chats = newest_chats(engine, tail, SCREEN_CHATS)
     need = np.maximum(0, engine.p.cover - np.bincount(tail.convs, minlength=engine.conversations)[chats])
@@ -52,7 +53,12 @@ def first_screen(engine: Engine, tail: Tail) -> tuple[int, int]:
     total = tail.head_bytes + engine.root_bytes + sum(tail.sizes) + engine.directory.hot_bytes
     total += int(refs.size.sum()) + int(cold.sum()) * cost.COLD_PAGE
     total += int((~refs.covered).sum()) * fallback_bytes(engine)
-    return total, 5 + bool(cold.any()) + (FALLBACK_ROUNDS if not refs.covered.all() else 0)
+    listed = newest_chats(engine, tail, SCREEN_LIST)
+    named = engine.directory.hot.copy()
+    named[tail.convs] = True
+    unnamed = int((~named[listed]).sum())
+    total += unnamed * cost.COLD_PAGE
+    return total, 5 + bool(cold.any() or unnamed) + (FALLBACK_ROUNDS if not refs.covered.all() else 0)
 
 
 def fallback_bytes(engine: Engine) -> int:

@@ -127,14 +127,16 @@ def main() -> None:
     options.out.write_bytes(dictionary.dict_content)
     print(f"{len(samples)} samples, {sum(map(len, samples))} bytes")
     print(f"dictionary {len(dictionary.dict_content)} bytes,", hashlib.sha256(dictionary.dict_content).hexdigest())
-    for name, (_, test) in sources.items():
-        for rows in (1, 6, 13, 100, 1000):
-            batch = [f for talk in test for f in frames(talk, rng, (rows,)) if len(f) == rows][:400]
+    print("| rows a frame |" + "".join(f" {name} |" for name in sources))
+    for rows in (1, 6, 13, 100, 1000, 4096):
+        cells = []
+        for _, test in sources.values():
+            talk = [line for part in test for line in part]
+            batch = [frame for frame in frames(talk, rng, (rows,)) if len(frame) == rows][:400]
             count = sum(map(len, batch))
-            if count:
-                plain = batch_bytes(batch, None) / count
-                packed = batch_bytes(batch, dictionary) / count
-                print(f"{name:9} {rows:5} rows a frame: {plain:6.1f} -> {packed:6.1f} bytes a message")
+            plain, packed = batch_bytes(batch, None) / count, batch_bytes(batch, dictionary) / count
+            cells.append(f" {plain:.1f} → {packed:.1f} |")
+        print(f"| {rows} |" + "".join(cells))
 
 
 if __name__ == "__main__":

@@ -150,6 +150,8 @@ def test_names_of_the_conversation(tmp_path: Path, options: dict[str, str], chat
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused):
         read(tmp_path / "2004-11-15.txt")
+    with pytest.raises(ImportRefused):
+        read(tmp_path / "2004-11-15.txt", channel="#x")
 
 
 @pytest.mark.spec("IMP-2")

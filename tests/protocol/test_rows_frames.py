@@ -127,6 +127,7 @@ def test_more_rows_than_the_limit() -> None:
 @pytest.mark.parametrize("columns", [[], {2: 5}, {2: None}])
 def test_columns_that_are_no_byte_strings(columns: Any) -> None:
     assert refusal(tampered(lambda fields: fields.update({4: columns}))) is Failure.FRAME
+    assert refusal(tampered(lambda fields: fields.update({4: columns}), [Row(Op.PUT, 0)])) is Failure.FRAME
 
 
 @pytest.mark.spec("FRAME-3")
@@ -360,6 +361,9 @@ def test_a_frame_of_a_batch_takes_its_origins_from_the_batch() -> None:
         decode_frame(whole, base=base)
     assert caught.value.failure is Failure.FRAME
     assert refused(bare) is Failure.FRAME
+    with pytest.raises(UntrustedDataError) as caught:
+        decode_frame(encode_frame(CHAT, [Row(Op.PUT, 5)]), base=base)  # an origin of zeros has no columns
+    assert caught.value.failure is Failure.FRAME
 
 
 def test_any_flipped_byte_of_a_plaintext_is_refused_or_read_back_as_written() -> None:

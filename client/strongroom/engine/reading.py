@@ -6,12 +6,14 @@ need and can be merged by itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 from strongroom.engine.directory import described, read_rows
 from strongroom.engine.fold import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.directory import DirectoryRow
+from strongroom_protocol.engine.refs import FrameRef
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.model import Op
 from strongroom_protocol.rows.table import Frame
@@ -36,24 +38,69 @@ async def chat_rows(snapshot: Snapshot) -> list[DirectoryRow]:
 
 async def newest(snapshot: Snapshot, row: DirectoryRow, count: int) -> Span:
     """Frames that hold at least the newest `count` messages of a chat, or all of it."""
-    tail = snapshot.tail_frames(row.key)
-    unread = sorted(row.frames, key=lambda frame: frame.last, reverse=True)
-    read: Span = list(tail)
-    while unread:
-        read += await snapshot.frames(row.key, [unread.pop(0)])
-        complete = max([row.floor, *(frame.last for frame in unread)])
-        if _messages_after(read, complete) >= count:
-            return read
-    if row.floor < 0:
-        return read
-    refs = sorted(await snapshot.refs(row.key), key=lambda frame: frame.last, reverse=True)
-    read = list(tail)
-    for place, ref in enumerate(refs):
-        read += await snapshot.frames(row.key, [ref])
-        complete = max((frame.last for frame in refs[place + 1 :]), default=-1)
-        if _messages_after(read, complete) >= count:
-            break
-    return read
+    return (await newest_of(snapshot, [row], count))[0]
+
+
+async def newest_of(snapshot: Snapshot, rows: Sequence[DirectoryRow], count: int) -> list[Span]:
+    """The same for several chats, all their frames in one batched read; further rounds only where it did not suffice.
+
+    A frame's row count says how many frames to ask for; edits and deletions among the rows can make that too few.
+    """
+    reads = [_Newest(row, snapshot.tail_frames(row.key)) for row in rows]
+    while any([read.plan(count) for read in reads]):
+        wanted = [(read.row.key, ref) for read in reads for ref in read.planned]
+        frames = await snapshot.frames_of(wanted)
+        for read in reads:
+            taken, frames = frames[: len(read.planned)], frames[len(read.planned) :]
+            read.take([frame for frame in taken if frame is not None])
+        for read in reads:
+            if read.exhausted(count):
+                read.candidates = await snapshot.refs(read.row.key)
+                read.floor = -1
+    return [read.frames for read in reads]
+
+
+@dataclass(slots=True)
+class _Newest:
+    """How far the newest messages of one chat have been read."""
+
+    row: DirectoryRow
+    frames: Span
+    candidates: list[FrameRef] = field(default_factory=list)
+    planned: list[FrameRef] = field(default_factory=list)
+    floor: int = -1
+    _seen: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.candidates = list(self.row.frames)
+        self.floor = self.row.floor
+
+    def plan(self, count: int) -> bool:
+        """Choose the next frames to read; False when nothing more is needed or there is nothing more."""
+        self.planned = []
+        missing = count - _messages_after(self.frames, self._complete_after())
+        for ref in self._unread():
+            if missing <= 0:
+                break
+            self.planned.append(ref)
+            missing -= ref.rows
+        return bool(self.planned)
+
+    def take(self, frames: list[Frame]) -> None:
+        """What was planned has been read (damaged frames are left out)."""
+        self._seen |= {ref.chunk.digest for ref in self.planned}
+        self.frames += frames
+
+    def exhausted(self, count: int) -> bool:
+        """Whether the directory's list did not suffice, so that the indexes must be asked."""
+        return self.floor >= 0 and not self._unread() and _messages_after(self.frames, self.floor) < count
+
+    def _unread(self) -> list[FrameRef]:
+        unread = [ref for ref in self.candidates if ref.chunk.digest not in self._seen]
+        return sorted(unread, key=lambda ref: (ref.last, ref.first), reverse=True)
+
+    def _complete_after(self) -> int:
+        return max([self.floor, *(ref.last for ref in self._unread())])
 
 
 async def spans(snapshot: Snapshot, key: bytes) -> AsyncIterator[Frame]:

@@ -83,14 +83,21 @@ class Snapshot:
 
     async def frames(self, key: bytes, refs: Sequence[FrameRef]) -> list[Frame]:
         """The rows of these frames of one conversation; frames that are damaged are noted and left out."""
-        wanted = [(ref.segment, ref.chunk) for ref in refs]
-        frames = []
-        for ref, content in zip(refs, await self.source.chunks(ObjectType.SEGMENT, wanted), strict=True):
+        found = await self.frames_of([(key, ref) for ref in refs])
+        return [frame for frame in found if frame is not None]
+
+    async def frames_of(self, wanted: Sequence[Entry]) -> list[Frame | None]:
+        """Frames of any conversations in one batched read; None in the place of one that is damaged, which is noted."""
+        contents = await self.source.chunks(ObjectType.SEGMENT, [(ref.segment, ref.chunk) for _, ref in wanted])
+        frames: list[Frame | None] = []
+        for (key, ref), content in zip(wanted, contents, strict=True):
+            frame = None
             if isinstance(content, bytes):
                 try:
-                    frames.append(check_frame(decode_frame(content), key, ref))
+                    frame = check_frame(decode_frame(content), key, ref)
                 except UntrustedDataError as error:
                     self.source.damage.setdefault(ref.segment.hex(), error.failure)
+            frames.append(frame)
         return frames
 
     def tail_frames(self, key: bytes) -> list[Frame]:

@@ -144,6 +144,7 @@ class InProcessTransport:
     async def _who(self, account: bytes) -> Principal:
         from strongroom_relay.service import accounts
 
+        self.requests -= 1  # part of the request it is asked for, not one of its own
         return await self._asked(accounts.identify(self._relay, account, self._key))
 
     async def _asked(self, call: Awaitable[T]) -> T:
