@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from strongroom.commit import accept_own, next_head, seal_body, sealer_for, upload
+from strongroom.commit import ATTEMPTS, accept_own, next_head, seal_body, sealer_for, upload
 from strongroom.session import DeviceKeys, Session, fetch_keyrings, now_ms
 from strongroom.state import State
 from strongroom.transport.base import CommitRequest, RegisterRequest, Transport
 from strongroom_protocol.engine.body import Body
-from strongroom_protocol.errors import InvalidArgument
+from strongroom_protocol.errors import InvalidArgument, RelayConflict
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, open_epochs, wrap_epoch
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
 from strongroom_protocol.keys.root import Root
@@ -122,6 +122,15 @@ async def confirm(session: Session, root: Root, *, device_name: str) -> None:
     Until then nothing proves that the relay showed the newest state; the new epoch keeps whoever else may have been
     added in a state that was withheld from reading what is written from now on.
     """
+    for attempt in range(ATTEMPTS):
+        try:
+            return await _confirm_once(session, root, device_name=device_name)
+        except RelayConflict:
+            if attempt + 1 == ATTEMPTS:
+                raise
+
+
+async def _confirm_once(session: Session, root: Root, *, device_name: str) -> None:
     base = await session.snapshot()
     old = session.keyring
     number = old.epoch + 1

@@ -29,6 +29,13 @@ SEQUENCE_BLOCK = 256
 """Writer sequences reserved durably at a time; a crash skips what is left of a block, never reuses a number."""
 
 
+KEYRINGS_BYTES = 64 * 1024 * 1024
+"""Keyrings taken from a relay in one synchronisation; a chain of 4,000 changes of a two-device account is 32 MiB."""
+
+SYNC_ATTEMPTS = 4
+"""Times a head and a keyring that do not fit are asked for again; then the misfit is the error."""
+
+
 class DeviceKeys:
     """The key pairs that are made on this device and never leave it."""
 
@@ -103,12 +110,12 @@ class Session:
         Raises UntrustedDataError with the pin unmoved; RelayUnreachable.
         """
         since = self.pin.head_version
-        while True:
+        for _ in range(SYNC_ATTEMPTS):
             answer = await self.transport.head(self.account, since or None)
             head = parse_head(answer.head, account=self.account)
             keyrings = await self._newer_keyrings(head)
             if head.keyring_version >= keyrings[-1].version:
-                break  # else a new keyring and head arrived between the two requests: ask again
+                break  # else a new keyring and head arrived between the two requests: ask again, a few times
         keyring = keyrings[-1]
         verify_receipt(
             answer.receipt, receipt_key=keyring.receipt_key, account=self.account, chain=Chain.HEAD,
@@ -186,13 +193,19 @@ async def fetch_keyrings(transport: Transport, account: bytes, pin: Pin | None, 
     """The keyring chain continued from `known`, verified with its receipts."""
     first = known[-1].version if known else 1
     parsed: list[Keyring] = []
-    for message, receipt in await transport.keyrings(account, first):
-        keyring = parse_keyring(message, account=account)
-        verify_receipt(
-            receipt, receipt_key=(known or [keyring])[0].receipt_key, account=account, chain=Chain.KEYRING,
-            version=keyring.version, hash_=keyring.hash, previous=keyring.previous,
-        )  # fmt: skip
-        parsed.append(keyring)
+    size = 0
+    while answer := await transport.keyrings(account, first):
+        for message, receipt in answer:
+            size += len(message)
+            keyring = parse_keyring(message, account=account)
+            if size > KEYRINGS_BYTES or keyring.version < first:  # spec: CLIENT-7
+                raise UntrustedDataError(Failure.LIMIT, "an endless or repeating chain", subject="keyring")
+            verify_receipt(
+                receipt, receipt_key=(known or [keyring])[0].receipt_key, account=account, chain=Chain.KEYRING,
+                version=keyring.version, hash_=keyring.hash, previous=keyring.previous,
+            )  # fmt: skip
+            parsed.append(keyring)
+            first = keyring.version + 1
     accept_keyrings(pin, known[-1] if known else None, parsed, account=account)
     if known:
         return known + [keyring for keyring in parsed if keyring.version > known[-1].version]

@@ -257,6 +257,19 @@ def test_a_dictionary_with_more_less_or_twice(names: list[str]) -> None:
     assert refusal(tampered(lambda fields: fields.update({5: ["ann", "bob"]}), unused)) is Failure.FRAME
 
 
+@pytest.mark.spec("FRAME-27")
+@pytest.mark.parametrize("name", ["0123abcd", "12345678", b"abc", b"x" * 257])
+def test_a_sender_in_another_form(name: str | bytes) -> None:
+    rows = [Row(Op.PUT, 1, sender="ann")]
+    assert refusal(tampered(lambda fields: fields.update({5: [name]}), rows)) is Failure.FRAME
+
+
+@pytest.mark.parametrize("name", ["", "0123abcd", "0123abc", "0123ABCD", "abcdef", "ff" * 256, "12345678\n"])
+def test_senders_that_look_hexadecimal_come_back(name: str) -> None:
+    rows = [Row(Op.PUT, 1, sender=name)]
+    assert list(decode_frame(encode_frame(CHAT, rows)).rows()) == rows
+
+
 @pytest.mark.spec("FRAME-17")
 def test_a_record_split_in_another_place() -> None:
     rows = [Row(Op.PUT, 1, text="aa", raw=b"-aaa")]

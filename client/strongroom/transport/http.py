@@ -47,8 +47,10 @@ class HttpTransport:
     """One relay over HTTP. Connections are opened at the first request."""
 
     def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self._authority = urlsplit(origin).netloc.lower()
+        scheme, _, place = origin.lower().partition("://")
+        # As clients write Host: without a scheme's own port. Signatures and unlock statements name this form.
+        self.origin = f"{scheme}://{place.removesuffix(':443' if scheme == 'https' else ':80')}"
+        self._authority = urlsplit(self.origin).netloc
         self._key = b""
         self._signer: Signer | None = None
         self._offset = 0

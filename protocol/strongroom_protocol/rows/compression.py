@@ -21,7 +21,7 @@ LEVEL_SMALL = 15  # 100 new messages take 12 % less than at level 3, for 1 ms
 SMALL = 8 * 1024  # bytes of plaintext
 WINDOW_LOG = 24  # 16 MiB: no window is larger than the largest plaintext
 DICTIONARY_FILE = "dictionary-1.zdict"
-DICTIONARY_SHA256 = "ef60faaae584061eb9c97614eb8741ffd817dbb1b9255a87538a447f2288cae7"
+DICTIONARY_SHA256 = "02703cac79ecfe9d5bb978a9fb95b870251bfc59571afd6dd6cefc1ef81d100a"
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _DEFLATE: dict[int, int] = {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from strongroom_protocol.limits import Limits
 from strongroom_protocol.rows.columns import broken
 from strongroom_protocol.rows.model import SEQ_MAX
 from strongroom_protocol.rows.store import Col, ColumnReader, ColumnWriter
+from strongroom_protocol.wire.parse import text
 
 Name = TypeVar("Name", str, bytes)
 
 _NULL, _TEXT, _NUMBER = 0, 1, 2
+_HEX = re.compile(r"(?:[0-9a-f]{2}){4,}")
 _DIGITS = 18  # every number of so many digits fits 63 bits
 
 
@@ -59,6 +62,19 @@ def read_ids(reader: ColumnReader, rows: int, *, limits: Limits) -> list[str | N
         return texts
     of_form: dict[int, Iterator[str | None]] = {_NUMBER: map(str, numbers), _TEXT: iter(texts)}
     return [next(of_form[form]) if form else None for form in forms]
+
+
+def pack_name(name: str) -> str | bytes:
+    """A sender as it stands in a frame: hexadecimal as the bytes it means."""
+    return bytes.fromhex(name) if _HEX.fullmatch(name) else name
+
+
+def unpack_name(value: Any, *, limits: Limits, subject: str) -> str:
+    """The inverse of `pack_name`; refuses hexadecimal that stands as text."""
+    name = value.hex() if type(value) is bytes else text(value, limits.id_bytes, subject)
+    if len(name) > limits.id_bytes or pack_name(name) != value:  # spec: FRAME-27
+        raise broken(subject, "sender is not in its one form")
+    return name
 
 
 def is_number(value: str) -> bool:

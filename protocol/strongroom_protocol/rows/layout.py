@@ -14,7 +14,7 @@ from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataEr
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.rows.columns import broken
 from strongroom_protocol.rows.detail import check_row
-from strongroom_protocol.rows.identifiers import index_names, read_ids, resolve_names, write_ids
+from strongroom_protocol.rows.identifiers import index_names, pack_name, read_ids, resolve_names, unpack_name, write_ids
 from strongroom_protocol.rows.model import (
     BYTE_MAX,
     HLC_MAX,
@@ -30,7 +30,7 @@ from strongroom_protocol.rows.store import Col, ColumnReader, ColumnWriter
 from strongroom_protocol.rows.strings import utf8
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.wire import cbor
-from strongroom_protocol.wire.parse import Fields, array, fixed, text, uint
+from strongroom_protocol.wire.parse import Fields, array, fixed, uint
 
 SUBJECT = "frame"
 
@@ -62,7 +62,9 @@ def encode_plain(frame: Frame, *, bare: bool = False) -> bytes:
     if present:
         writer.ints(Col.HAS_DETAIL, [1 if value else 0 for value in frame.detail])
         writer.blob(Col.DETAIL, cbor.encode(present))
-    return cbor.encode({1: 1, 2: frame.conversation, 3: len(frame), 4: writer.columns, 5: names, 6: devices})
+    return cbor.encode(
+        {1: 1, 2: frame.conversation, 3: len(frame), 4: writer.columns, 5: list(map(pack_name, names)), 6: devices}
+    )
 
 
 def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = LIMITS) -> Frame:
@@ -77,7 +79,7 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     if rows > limits.frame_rows:  # spec: FRAME-1
         raise UntrustedDataError(Failure.LIMIT, "frame of too many rows", subject=SUBJECT)
     reader = ColumnReader(top.take(4), SUBJECT)
-    names = [text(name, limits.id_bytes, SUBJECT) for name in top.array(5, maximum=rows)]
+    names = [unpack_name(name, limits=limits, subject=SUBJECT) for name in top.array(5, maximum=rows)]
     devices = [fixed(key, 16, SUBJECT) for key in top.array(6, maximum=rows)]
     top.done()
     senders = reader.ints(Col.SENDER, rows, high=len(names))
