@@ -77,7 +77,9 @@ class Corpus:
 def _vocabulary(draw: random.Random) -> tuple[list[str], list[str]]:
     characters = draw.sample([chr(code) for code in range(0x4E00, 0x9FA5)], 3000)
     weights = list(accumulate(1 / rank**0.9 for rank in range(1, 3001)))
-    hanzi = ["".join(draw.choices(characters, cum_weights=weights, k=draw.choice((1, 2, 2, 2, 3)))) for _ in range(WORDS)]
+    hanzi = [
+        "".join(draw.choices(characters, cum_weights=weights, k=draw.choice((1, 2, 2, 2, 3)))) for _ in range(WORDS)
+    ]
     syllables = "an ing er ta con pro re de in ly ment tion ver al st ri ma lo ne sa co be pa di us ex ter ic".split()
     latin = ["".join(draw.choices(syllables, k=draw.choice((1, 2, 2, 3)))) for _ in range(WORDS)]
     return hanzi, latin

@@ -14,6 +14,7 @@ from strongroom.session import Session
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.frame import encode_frame
 from strongroom_protocol.rows.ids import conversation_key, message_id
 from strongroom_protocol.rows.model import Op, Row
@@ -102,9 +103,9 @@ async def write_rows(session: Session, change: Change, conversations: dict[bytes
         return
     if len(change.tail) >= LIMITS.tail_batches:
         await fold(change)
-    framed = tuple(encode_frame(frame.conversation, frame) for frame in conversations.values())
+    framed = tuple(encode_frame(frame.conversation, frame, bare=True) for frame in conversations.values())
     sign = session.device.sign
-    content = Batch(session.device.id, sequence, framed).sign(session.account, sign.public, sign.sign)
+    content = Batch(session.device.id, sequence, clock, framed).sign(session.account, sign.public, sign.sign)
     ref = change.sealer.object(ObjectType.BATCH, content, sequence=sequence)
     change.append_batch(TailEntry(ref, session.device.id, sequence, place))
 
@@ -123,7 +124,7 @@ async def _unknown(base: Snapshot, frame: Frame) -> Frame | None:
     fresh: list[Row] = []
     for row in frame.rows():
         if row.op == Op.PUT and row.id is not None and content.get(row.id, _content(row)) != _content(row):
-            row = row._replace(op=Op.EDIT)
+            row = row._replace(op=Op.EDIT, detail={AT: 0, **(row.detail or {})})
         identity = _identity(frame.conversation, row)
         if identity not in seen:
             seen.add(identity)

@@ -11,8 +11,9 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from strongroom_protocol.errors import StrongroomError, UpgradeRequired, VaultLocked
+from strongroom_protocol.errors import CallError, InvalidArgument, StrongroomError, UpgradeRequired, VaultLocked
 from strongroom_protocol.limits import LIMITS
 from strongroom_relay.service.relay import DEFAULT_CAP, Relay, open_relay
 
@@ -38,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="D",
         help="how long dropped objects are kept",
     )
+    serve.add_argument(
+        "--header-seconds", type=float, default=15.0, metavar="S",
+        help="time a new connection has for its first request's headers",
+    )  # fmt: skip
     doctor = verbs.add_parser("doctor", help="check every object against its name")
     gc = verbs.add_parser("gc", help="remove what is due now")
     cat = verbs.add_parser("cat", help="write an object's sealed bytes to stdout")
@@ -61,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UpgradeRequired as error:
         _fail(str(error), "upgrade strongroom on this machine")
         sys.exit(EXIT_DAMAGED)
+    except CallError as error:
+        _fail(str(error), error.hint or "see strongroom-relay --help")
+        sys.exit(2)
     except (StrongroomError, OSError, sqlite3.Error) as error:
         _fail(str(error), "check --data and --listen")
         sys.exit(1)
@@ -69,10 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 async def _serve(given: argparse.Namespace) -> int:
     from strongroom_relay.http.serve import serve
 
-    host, _, port = given.listen.rpartition(":")
-    host = host.strip("[]")
+    host, port = _listen(given.listen)
     relay = open_relay(
-        given.data, origins=tuple(given.origin), open_registration=given.open_registration,
+        given.data, origins=tuple(map(_origin, given.origin)), open_registration=given.open_registration,
         cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000),
     )  # fmt: skip
     token = await relay.start()
@@ -86,8 +93,26 @@ async def _serve(given: argparse.Namespace) -> int:
         if token is not None:
             print(f"strongroom-relay: registration token (for one account): {token}", flush=True)
 
-    await serve(relay, host, int(port), ready)
+    try:
+        await serve(relay, host, port, ready, header_seconds=given.header_seconds)
+    finally:
+        relay.store.close()
     return 0
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise InvalidArgument("--listen is HOST:PORT", hint="for example --listen 127.0.0.1:8790")
+    return host.strip("[]"), int(port)
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text.lower())
+    plain = not (parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"))
+    if parts.scheme not in ("https", "http") or not parts.hostname or not plain:
+        raise InvalidArgument("--origin is https://HOST[:PORT]", hint="give the address that people put into --relay")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(':443' if parts.scheme == 'https' else ':80')}"
 
 
 async def _doctor(given: argparse.Namespace) -> int:
@@ -103,14 +128,15 @@ async def _doctor(given: argparse.Namespace) -> int:
 
 
 async def _gc(given: argparse.Namespace) -> int:
-    from strongroom_relay.service.objects import sweep
+    from strongroom_relay.service.objects import sweep, sweep_files
 
     relay = _existing(given.data)
     try:
+        files = await sweep_files(relay)
         objects, size = await sweep(relay)
     finally:
         relay.store.close()
-    print(f"removed {objects} objects, {size} bytes")
+    print(f"removed {objects} objects, {size} bytes; {files} files left by a crash")
     return 0
 
 

@@ -27,7 +27,9 @@ async def _export(given: Context, folder: Path) -> int:
         written = await vault.export_json(folder)
         damaged = vault.damage()
         data = {"folder": str(folder), "damaged": damaged, **written}
-        given.emit(data, f"exported {written['conversations']} chats, {written.get('message', 0):,} messages to {folder}")
+        given.emit(
+            data, f"exported {written['conversations']} chats, {written.get('message', 0):,} messages to {folder}"
+        )
         if damaged:
             given.note(f"{len(damaged)} objects are damaged or missing: what they held is not in the export")
         return EXIT_INCOMPLETE if damaged else 0

@@ -10,6 +10,7 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.directory import (
     HOT_ROWS,
     NEWEST_FRAMES,
+    NEWEST_ROWS,
     PREVIEW_CHARS,
     DirectoryRow,
     encode_rows,
@@ -67,8 +68,10 @@ def relocated(row: DirectoryRow, frames: Sequence[FrameRef], replaced: frozenset
     left out, so a reader always knows from what time on the list is complete."""
     kept = [frame for frame in row.frames if frame.chunk.digest not in replaced]
     order = sorted((*kept, *frames), key=lambda frame: (frame.last, frame.first), reverse=True)
-    listed, left = order[:NEWEST_FRAMES], order[NEWEST_FRAMES:]
-    floor = max([row.floor, *(frame.last for frame in left)])
+    listed: list[FrameRef] = []
+    while order and len(listed) < NEWEST_FRAMES and sum(frame.rows for frame in listed) < NEWEST_ROWS:
+        listed.append(order.pop(0))
+    floor = max([row.floor, *(frame.last for frame in order)])
     return replace(row, frames=tuple(listed), floor=floor)
 
 

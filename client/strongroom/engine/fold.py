@@ -22,6 +22,9 @@ FAN_IN = 8
 LEVEL_ROWS = 100 * LIMITS.tail_batches
 """Rows of a run at level 0; each level holds FAN_IN times more."""
 
+FINAL_ROWS = LIMITS.frame_rows // 2
+"""Rows from which a frame is not rewritten any more."""
+
 _COLUMNS = tuple(column.name for column in fields(Frame))[1:]
 
 
@@ -68,13 +71,17 @@ async def write_run(change: Change, conversations: dict[bytes, Frame]) -> Run:
 
 
 async def merge_full_levels(change: Change) -> bool:
-    """Merge the oldest FAN_IN runs of the lowest level that has that many. Returns whether there was one."""
-    for level in sorted({run.level for run in change.runs}):
-        runs = [run for run in change.runs if run.level == level]
-        if len(runs) >= FAN_IN:
-            await merge(change, runs[-FAN_IN:])
-            return True
-    return False
+    """Merge the runs of the lowest level when it has FAN_IN, and on up while that fills the next. Returns whether."""
+    chosen: list[Run] = []
+    for level in range(1 + max((run.level for run in change.runs), default=0)):
+        here = [run for run in change.runs if run.level == level]
+        if len(here) + bool(chosen) < FAN_IN:
+            break
+        # What a merge would make completes the next level too: all of it is written once, not level by level.
+        chosen = here + chosen if chosen else here[-FAN_IN:]
+    if chosen:
+        await merge(change, chosen)
+    return bool(chosen)
 
 
 async def merge(change: Change, runs: Sequence[Run]) -> None:
@@ -91,7 +98,7 @@ async def merge(change: Change, runs: Sequence[Run]) -> None:
             raise UntrustedDataError(Failure.MISSING, "an index page is damaged", subject=str(run.number))
         for key, frame in entries:
             grouped[key].append(frame)
-    writer = change.run_writer(runs[0].level + 1)
+    writer = change.run_writer(1 + max(run.level for run in runs))
     for key in sorted(grouped):
         for group in rewrite_groups(sorted(grouped[key], key=lambda frame: (frame.first, frame.last))):
             await _write_group(base, writer, key, group, segments)
@@ -107,19 +114,21 @@ async def merge(change: Change, runs: Sequence[Run]) -> None:
 def rewrite_groups(frames: Sequence[FrameRef]) -> list[list[FrameRef]]:
     """Neighbouring frames that are written anew together; a group of one is referenced as it is.
 
-    Frames join while they overlap in time or are small together, up to about a full frame of rows.
+    A full frame is final: what an old message gets later (edits, reactions) lies in small frames beside it and is
+    joined when reading. Small neighbours join up to about a full frame of rows.
     """
     groups: list[list[FrameRef]] = []
-    rows = last = 0
+    open_rows = 0
     for frame in frames:
-        overlaps = bool(groups) and frame.first <= last
-        if groups and (overlaps or rows + frame.rows <= LIMITS.frame_rows):
+        if frame.rows >= FINAL_ROWS:
+            groups.append([frame])
+            open_rows = 0
+        elif open_rows and open_rows + frame.rows <= LIMITS.frame_rows:
             groups[-1].append(frame)
-            rows += frame.rows
-            last = max(last, frame.last)
+            open_rows += frame.rows
         else:
             groups.append([frame])
-            rows, last = frame.rows, frame.last
+            open_rows = frame.rows
     return groups
 
 

@@ -14,9 +14,11 @@ from strongroom_protocol.engine.refs import FrameRef, Mirrored, ObjectRef
 from strongroom_protocol.engine.root import Run
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.frame import encode_frame
+from strongroom_protocol.rows.model import Op
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
+_OPERATIONS = (Op.EDIT, Op.DELETE, Op.REACT)
 FRAME_TEXT_BYTES = 2 * 1024 * 1024
 """Plaintext after which a frame ends early: a reader of one message never fetches more than about that."""
 
@@ -84,16 +86,18 @@ class RunWriter:
 
 
 def split(frame: Frame) -> Iterator[Frame]:
-    """Frames within the limits: the newest small, for reading a chat's end; older ones large, for compression."""
+    """Frames within the limits: the newest small, for reading a chat's end; older ones large, for compression.
+
+    Operations on messages older than any message here come first and get frames of their own, so that a frame of new
+    messages does not seem to reach back to the oldest one somebody reacted to.
+    """
     count = len(frame)
-    newest = max(0, count - LIMITS.head_frame_rows)
-    start = 0
-    while start < newest:
-        stop = _end(frame, start, min(newest, start + LIMITS.frame_rows))
-        yield frame.slice(start, stop)
-        start = stop
+    start = next((place for place, op in enumerate(frame.op) if op not in _OPERATIONS), count)
+    for first in range(0, start, LIMITS.frame_rows):
+        yield frame.slice(first, min(start, first + LIMITS.frame_rows))
+    newest = max(start, count - LIMITS.head_frame_rows)
     while start < count:
-        stop = _end(frame, start, count)
+        stop = _end(frame, start, min(newest if start < newest else count, start + LIMITS.frame_rows))
         yield frame.slice(start, stop)
         start = stop
 

@@ -15,6 +15,7 @@ from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.manifest.head import Head
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.model import Origin
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
@@ -175,7 +176,10 @@ def open_batch(account: bytes, entry: TailEntry, content: bytes, devices: Device
     if key is None:  # spec: BATCH-3
         raise UntrustedDataError(Failure.SIGNER, "batch of a device that was never listed", subject="batch")
     batch = parse_batch(content, account=account, device=entry.device, sequence=entry.sequence, key=key)
-    frames = tuple(decode_frame(framed) for framed in batch.frames)
-    if sum(len(frame) for frame in frames) != entry.rows:  # spec: BATCH-4
+    frames: list[Frame] = []
+    for framed in batch.frames:
+        before = sum(map(len, frames))
+        frames.append(decode_frame(framed, base=Origin(batch.clock, batch.device, batch.sequence, before)))
+    if sum(map(len, frames)) != entry.rows:  # spec: BATCH-4
         raise UntrustedDataError(Failure.CONTEXT, "batch has other rows than the head says", subject="batch")
-    return frames
+    return tuple(frames)

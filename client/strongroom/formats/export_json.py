@@ -83,9 +83,7 @@ def _require_free(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InvalidArgument("the target is not a folder", hint="name a new folder")
     if target.exists() and any(target.iterdir()) and not _is_export(target):  # spec: IMP-12
-        raise InvalidArgument(
-            "the target folder holds other files", hint="name a new folder, or a previous export"
-        )
+        raise InvalidArgument("the target folder holds other files", hint="name a new folder, or a previous export")
 
 
 def _is_export(folder: Path) -> bool:

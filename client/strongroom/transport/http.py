@@ -6,7 +6,6 @@ answers in its place) cannot lead a client anywhere else.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from strongroom.transport.base import (
     Usage,
 )
 from strongroom.transport.reading import read_all
-from strongroom_protocol.errors import ClockSkew, InvalidArgument, RelayUnreachable
+from strongroom_protocol.errors import ClockSkew, Failure, InvalidArgument, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.relay_api import messages
 from strongroom_protocol.relay_api.problems import parse_problem, to_error
@@ -85,7 +84,10 @@ class HttpTransport:
 
     async def missing(self, account: bytes, names: Sequence[bytes]) -> list[bytes]:
         body = messages.encode_names(names)
-        return messages.parse_names(await self._ask("POST", _path(account, "objects/missing"), body))
+        absent = messages.parse_names(await self._ask("POST", _path(account, "objects/missing"), body))
+        if not set(absent) <= set(names):  # spec: CLIENT-8
+            raise UntrustedDataError(Failure.SCHEMA, "names other than those asked for", subject="missing")
+        return absent
 
     async def put(self, account: bytes, name: bytes, data: bytes) -> None:
         await self._ask("PUT", _path(account, f"objects/{name.hex()}"), data)
@@ -135,7 +137,7 @@ class HttpTransport:
             ) as answer:
                 good = answer.status in (200, 201)
                 data = await _bounded(answer, ANSWER_BYTES if good else PROBLEM_BYTES)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RelayUnreachable("the relay cannot be reached or broke off") from error
         self.bytes_received += len(data)
         if not good:

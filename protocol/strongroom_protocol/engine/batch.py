@@ -16,18 +16,23 @@ from strongroom_protocol.wire import cbor, cose
 from strongroom_protocol.wire.parse import Fields, blob
 
 SIGNATURE_BYTES = 64
+CLOCK_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Device, its sequence, and framed frames (`rows.frame`), at most one conversation in each."""
+    """Device, its sequence, hybrid logical clock, and bare framed frames (`rows.frame`), one conversation in each.
+
+    The rows' origins are the batch's own, so a device cannot put rows under another's name.
+    """
 
     device: bytes
     sequence: int
+    clock: int
     frames: tuple[bytes, ...]
 
     def body(self) -> bytes:
-        return cbor.encode({1: 1, 2: self.device, 3: self.sequence, 4: list(self.frames)})
+        return cbor.encode({1: 1, 2: self.device, 3: self.sequence, 4: list(self.frames), 5: self.clock})
 
     def sign(self, account: bytes, key: bytes, signer: cose.Signer) -> bytes:
         """The content to seal: signature, body."""
@@ -48,7 +53,8 @@ def parse_batch(
     cose.check(key, _statement(account, device, sequence, body, key), signature, subject="batch")
     fields = Fields(cbor.decode(body, limits=limits, subject="batch"), "batch")
     fields.format()
-    batch = Batch(fields.fixed(2, 16), fields.version(3), _frames(fields.take(4), limits))
+    ident, number, frames = fields.fixed(2, 16), fields.version(3), _frames(fields.take(4), limits)
+    batch = Batch(ident, number, fields.uint(5, CLOCK_MAX), frames)
     fields.done()
     if (batch.device, batch.sequence) != (device, sequence):  # spec: BATCH-2
         raise UntrustedDataError(Failure.CONTEXT, "batch is another one than the head names", subject="batch")

@@ -1,6 +1,7 @@
 """Directory rows: what a chat list shows of one conversation (spec chapter 08).
 
-Rows lie uncompressed beside each other, so no title or preview can influence the size of another's.
+Rows lie uncompressed beside each other, so no title or preview can influence the size of another's. A page names each
+segment once; the frames of its rows refer to that table.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from strongroom_protocol.engine.refs import FrameRef, small
+from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.wire import cbor
-from strongroom_protocol.wire.parse import SIZE_MAX, TIME_MAX, Fields, array
+from strongroom_protocol.wire.parse import SIZE_MAX, TIME_MAX, Fields, array, fixed
 
 HOT_ROWS = 256
-NEWEST_FRAMES = 6
+NEWEST_FRAMES = 16
+NEWEST_ROWS = 64
+"""Frames are listed until they hold so many rows: enough for a screen of 50 messages and some edits."""
 PREVIEW_CHARS = 80
 
 
@@ -37,7 +41,18 @@ class DirectoryRow:
     frames: tuple[FrameRef, ...]
     floor: int = -1
 
-    def to_cbor(self) -> dict[int, Any]:
+    def to_cbor(self, segments: dict[bytes, int]) -> dict[int, Any]:
+        """`segments` gives a segment's number in the page's table and takes up new ones."""
+        frames = [
+            [
+                frame.first,
+                frame.last,
+                frame.rows,
+                segments.setdefault(frame.segment, len(segments)),
+                frame.chunk.to_cbor(),
+            ]
+            for frame in self.frames
+        ]
         return {
             1: self.key,
             2: self.conversation,
@@ -47,12 +62,12 @@ class DirectoryRow:
             6: self.preview,
             7: self.sender,
             8: self.rows,
-            9: [frame.to_cbor() for frame in self.frames],
+            9: frames,
             10: self.floor,
         }
 
     @classmethod
-    def parse(cls, value: Any, limits: Limits = LIMITS) -> DirectoryRow:
+    def parse(cls, value: Any, segments: list[bytes], limits: Limits = LIMITS) -> DirectoryRow:
         fields = Fields(value, "directory")
         row = cls(
             fields.fixed(1, 16),
@@ -63,7 +78,7 @@ class DirectoryRow:
             fields.text(6, limits.id_bytes),
             fields.text(7, limits.id_bytes),
             fields.uint(8, SIZE_MAX),
-            tuple(FrameRef.parse(frame, "directory") for frame in fields.array(9, maximum=8)),
+            tuple(_frame(frame, segments) for frame in fields.array(9, maximum=NEWEST_FRAMES)),
             fields.uint(10, TIME_MAX, -1),
         )
         fields.done()
@@ -71,9 +86,25 @@ class DirectoryRow:
 
 
 def encode_rows(rows: Iterable[DirectoryRow]) -> bytes:
-    return cbor.encode([row.to_cbor() for row in rows])
+    """A page: format, table of segment names, rows."""
+    segments: dict[bytes, int] = {}
+    encoded = [row.to_cbor(segments) for row in rows]
+    return cbor.encode({1: 1, 2: list(segments), 3: encoded})
 
 
 def parse_rows(content: bytes, limits: Limits = LIMITS) -> tuple[DirectoryRow, ...]:
-    items = array(cbor.decode(content, limits=limits, subject="directory"), "directory", maximum=4096)
-    return tuple(DirectoryRow.parse(item, limits) for item in items)
+    """The rows of a page."""
+    fields = Fields(cbor.decode(content, limits=limits, subject="directory"), "directory")
+    fields.format()
+    segments = [fixed(name, 32, "directory") for name in fields.array(2, maximum=65_536)]
+    rows = tuple(DirectoryRow.parse(item, segments, limits) for item in fields.array(3, maximum=4096))
+    fields.done()
+    return rows
+
+
+def _frame(value: Any, segments: list[bytes]) -> FrameRef:
+    first, last, rows, segment, chunk = array(value, "directory", minimum=5, maximum=5)
+    number = small(segment, "directory")
+    if number >= len(segments):  # spec: ENG-9
+        raise UntrustedDataError(Failure.SCHEMA, "frame in a segment that is not listed", subject="directory")
+    return FrameRef.parse([first, last, rows, segments[number], chunk], "directory")

@@ -20,9 +20,10 @@ from strongroom_protocol.wire import cose
 COMPONENTS = '("@method" "@authority" "@path" "@query" "content-digest")'
 TAG = "strongroom-v1"
 _INPUT = re.compile(
-    re.escape("sr=" + COMPONENTS) + r';created=(\d{1,12});keyid="([0-9a-f]{64})";alg="ed25519";tag="strongroom-v1"'
+    re.escape("sr=" + COMPONENTS) + r';created=([0-9]{1,12});keyid="([0-9a-f]{64})";alg="ed25519";tag="strongroom-v1"'
 )
-_SIGNATURE = re.compile(r"sr=:([A-Za-z0-9+/]{86}==):")
+_SIGNATURE = re.compile(r"sr=:([A-Za-z0-9+/]{85}[AQgw]==):")
+_DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def verify_request(
     given = _INPUT.fullmatch(headers.get("Signature-Input", ""))
     proof = _SIGNATURE.fullmatch(headers.get("Signature", ""))
     digest = headers.get("Content-Digest", "")
-    if given is None or proof is None:  # spec: HSIG-1
+    if given is None or proof is None or not _DIGEST.fullmatch(digest):  # spec: HSIG-1
         raise ProblemError(Problem.SIGNATURE)
     created, key = int(given.group(1)), bytes.fromhex(given.group(2))
     parameters = headers["Signature-Input"].removeprefix("sr=")
@@ -94,4 +95,5 @@ def _base(parts: RequestParts, digest: str, parameters: str) -> bytes:
         f'"content-digest": {digest}',
         f'"@signature-params": {parameters}',
     ]
-    return "\n".join(lines).encode()  # spec: HSIG-4
+    # A path or query of other bytes than UTF-8 reaches us with surrogates; it is signed as it was sent.
+    return "\n".join(lines).encode("utf-8", "surrogateescape")  # spec: HSIG-4

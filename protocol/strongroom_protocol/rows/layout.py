@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import compress, repeat
 from operator import is_not, or_
+from typing import cast
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
@@ -132,7 +133,7 @@ def _read_origins(reader: ColumnReader, rows: int, devices: Sequence[bytes]) -> 
     names = resolve_names(indices, devices, null=False, subject=SUBJECT)
     return (
         reader.ints(Col.HLC, rows, high=HLC_MAX),
-        [name for name in names if name is not None],
+        cast(list[bytes], names),  # never null: `null=False`
         reader.ints(Col.BATCH, rows, high=VERSION_MAX),
         reader.ints(Col.INDEX, rows, high=INDEX_MAX),
     )

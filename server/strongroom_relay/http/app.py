@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
-from strongroom_protocol.errors import StrongroomError, UntrustedDataError
+from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.relay_api.problems import MEDIA_TYPE, Problem, ProblemError
 from strongroom_protocol.relay_api.signature import RequestParts, check_body, verify_request
 from strongroom_relay.service import accounts
@@ -35,9 +38,10 @@ def make_app(relay: Relay) -> web.Application:
 
 @web.middleware
 async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One deadline, one form of refusal; nothing of the request but its method and outcome is logged."""
+    """One deadline, one form of refusal; nothing of the request is logged."""
     try:
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":  # spec: API-23
+        codings = request.headers.getall("Content-Encoding", [])
+        if any(coding.lower() != "identity" for coding in codings):  # spec: API-23
             raise ProblemError(Problem.ENCODING)
         async with asyncio.timeout(DEADLINE):
             return await handler(request)
@@ -46,6 +50,7 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     except UntrustedDataError as error:
         return refusal(ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)))
     except TimeoutError:
+        _require_unanswered(request)
         return refusal(ProblemError(Problem.TIMEOUT), close=True)
     except web.HTTPRequestEntityTooLarge:
         return refusal(ProblemError(Problem.TOO_LARGE), close=True)
@@ -53,9 +58,26 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refusal(ProblemError(Problem.METHOD))
     except web.HTTPException as error:
         return refusal(ProblemError(Problem.NOT_FOUND if error.status == 404 else Problem.BAD_REQUEST))
-    except (StrongroomError, OSError, ValueError):
-        log.exception("request failed: %s", request.method)
+    except (HttpProcessingError, web.RequestPayloadError):
+        return refusal(ProblemError(Problem.BAD_REQUEST), close=True)
+    except ConnectionError:
+        raise  # the other side is gone
+    except Exception as error:
+        log.error("request failed: %s", _place(error))
+        _require_unanswered(request)
         return refusal(ProblemError(Problem.INTERNAL))
+
+
+def _require_unanswered(request: web.Request) -> None:
+    """A refusal cannot follow a part of another answer: the connection is cut instead."""
+    if request.writer.output_size:
+        raise ConnectionResetError("broke off in the middle of an answer")
+
+
+def _place(error: Exception) -> str:
+    """Type of an error and where it arose. Never its text, which could hold names, paths or bytes of a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
 
 
 def refusal(problem: ProblemError, *, close: bool = False) -> web.Response:
@@ -89,9 +111,14 @@ async def signed(request: web.Request, maximum: int = 0) -> tuple[Principal, byt
 async def principal(request: web.Request) -> tuple[Principal, str]:
     """Who signed the request; the caller must compare the returned digest with the body."""
     relay = request.app[RELAY]
+    for header in ("Signature-Input", "Signature", "Content-Digest", "Host"):
+        if len(request.headers.getall(header, [])) > 1:  # spec: HSIG-6
+            raise ProblemError(Problem.SIGNATURE)
     path, _, query = request.raw_path.partition("?")
     parts = RequestParts(request.method, request.host.lower(), path, f"?{query}" if query else "")
     key, digest = verify_request(parts, request.headers, now_ms=relay.clock(), limits=relay.limits)
+    if parts.authority not in {origin.partition("://")[2] for origin in relay.origins}:  # spec: HSIG-5
+        raise ProblemError(Problem.SIGNATURE)
     return await accounts.identify(relay, account_of(request), key), digest
 
 

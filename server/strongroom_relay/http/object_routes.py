@@ -19,8 +19,9 @@ from strongroom_relay.service.relay import Relay, require_writer
 from strongroom_relay.store.embedded import disk_problem
 
 OBJECT = ACCOUNT + "/objects/{name:[0-9a-f]{64}}"
-_RANGE = re.compile(r"bytes=(\d{1,12})-(\d{1,12})?")
+_RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{1,12})?")
 NAMES_BODY = 4 * 1024 * 1024
+PIECE = 1024 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -46,7 +47,7 @@ async def read(request: web.Request) -> web.Response:
     return cbor_response(messages.encode_pieces(await objects.read(relay, who, ranges)))
 
 
-async def get(request: web.Request) -> web.Response:
+async def get(request: web.Request) -> web.StreamResponse:
     """A whole object or one range (RFC 9110 section 14). HEAD gives the size."""
     relay = request.app[RELAY]
     who, _ = await signed(request)
@@ -56,17 +57,26 @@ async def get(request: web.Request) -> web.Response:
         raise ProblemError(Problem.NOT_FOUND)
     start, end = _range(request.headers.get("Range"), size)
     if request.method == "HEAD":
-        return web.Response(headers={"Accept-Ranges": "bytes"}, body=b"" if size == 0 else None, status=200)
-    (piece,) = await objects.read(relay, who, [(name, start, end - start)])
-    if piece is None:
-        raise ProblemError(Problem.NOT_FOUND)
-    partial = "Range" in request.headers or len(piece) < size
-    headers = {"Accept-Ranges": "bytes"}
-    if partial:
-        headers["Content-Range"] = f"bytes {start}-{start + len(piece) - 1}/{size}"
-    return web.Response(
-        status=206 if partial else 200, body=piece, headers=headers, content_type="application/octet-stream"
-    )
+        return web.Response(
+            headers={"Accept-Ranges": "bytes", "Content-Length": str(size)}, content_type="application/octet-stream"
+        )
+    answer = web.StreamResponse(headers={"Accept-Ranges": "bytes"})
+    answer.content_type = "application/octet-stream"
+    answer.content_length = end - start
+    if "Range" in request.headers:
+        answer.set_status(206)
+        answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    for at in range(start, end, PIECE) or [start]:
+        (piece,) = await objects.read(relay, who, [(name, at, min(PIECE, end - at))]) if end > at else (b"",)
+        if not answer.prepared:
+            if piece is None:
+                raise ProblemError(Problem.NOT_FOUND)
+            await answer.prepare(request)
+        if piece is None or len(piece) != min(PIECE, end - at):
+            raise ConnectionResetError("the object went away while it was sent")
+        await answer.write(piece)
+    await answer.write_eof()
+    return answer
 
 
 async def put(request: web.Request) -> web.Response:
@@ -76,15 +86,18 @@ async def put(request: web.Request) -> web.Response:
     require_writer(who)
     name = _name(request)
     check_body(digest, name)  # the signature covers the digest, and the digest is the name
-    if (request.content_length or 0) > relay.limits.object_bytes:  # spec: API-27
+    if request.content_length is None:  # spec: API-28
+        raise ProblemError(Problem.BAD_REQUEST, failure="length")
+    if request.content_length > relay.limits.object_bytes:  # spec: API-27
         raise ProblemError(Problem.TOO_LARGE)
     temporary = relay.store.temporary()
     try:
-        size, small = await _receive(request, relay, temporary, name)
-        if small is not None:
-            new = await objects.put_small(relay, who, name, small)
-        else:
-            new = await objects.put_file(relay, who, name, size, temporary)
+        async with objects.reserved(relay, who, name, request.content_length):
+            size, small = await _receive(request, relay, temporary, name)
+            if small is not None:
+                new = await objects.put_small(relay, who, name, small)
+            else:
+                new = await objects.put_file(relay, who, name, size, temporary)
     except OSError as error:
         raise disk_problem(error) from error
     finally:
@@ -101,8 +114,6 @@ async def _receive(request: web.Request, relay: Relay, temporary: Path, name: by
     try:
         async for chunk in request.content.iter_chunked(256 * 1024):
             size += len(chunk)
-            if size > relay.limits.object_bytes:  # spec: API-28
-                raise ProblemError(Problem.TOO_LARGE)
             hasher.update(chunk)
             if file is None and size < objects.INLINE:
                 head += chunk

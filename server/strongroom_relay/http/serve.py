@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from strongroom_protocol.errors import StrongroomError
 from strongroom_relay.http.app import make_app
-from strongroom_relay.service.objects import sweep
+from strongroom_relay.service.objects import sweep, sweep_files
 from strongroom_relay.service.relay import Relay
 
 SWEEP_SECONDS = 600.0
 HEADER_SECONDS = 15.0
 """A connection must finish its first request's headers in this time."""
 
+log = logging.getLogger("strongroom.relay")
+_SILENT = logging.getLogger("strongroom.relay.http")
+_SILENT.disabled = True  # aiohttp would log the address of whoever sent a malformed request, and parts of it
 
-async def serve(relay: Relay, host: str, port: int, ready: Callable[[int], None]) -> None:
-    """Serve until SIGTERM or SIGINT; what is under way is finished first. `ready` gets the real port."""
+
+async def serve(
+    relay: Relay, host: str, port: int, ready: Callable[[int], None], *, header_seconds: float = HEADER_SECONDS
+) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way is finished first. `ready` gets the real port.
+
+    The caller closes the store.
+    """
     app = make_app(relay)
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=60, max_line_size=8190, max_headers=64, max_field_size=8190,
-        shutdown_timeout=10,
+        shutdown_timeout=10, auto_decompress=False, logger=_SILENT,
     )  # fmt: skip
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("the runner has no server")
-    server = await asyncio.get_running_loop().create_server(_watched(runner.server), host, port, backlog=512)
+    watched = _watched(runner.server, header_seconds)
+    server = await asyncio.get_running_loop().create_server(watched, host, port, backlog=512)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -38,15 +51,14 @@ async def serve(relay: Relay, host: str, port: int, ready: Callable[[int], None]
     sweeper.cancel()
     server.close()
     await runner.cleanup()
-    relay.store.close()
 
 
-def _watched(factory: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+def _watched(factory: Callable[[], asyncio.Protocol], seconds: float) -> Callable[[], asyncio.Protocol]:
     """aiohttp sets no time for the headers of the first request; a silent connection would stay for ever."""
 
     def make() -> asyncio.Protocol:
         protocol = factory()
-        asyncio.get_running_loop().call_later(HEADER_SECONDS, _close_if_silent, protocol)
+        asyncio.get_running_loop().call_later(seconds, _close_if_silent, protocol)
         return protocol
 
     return make
@@ -61,6 +73,14 @@ def _close_if_silent(protocol: asyncio.Protocol) -> None:
 
 async def _sweeping(relay: Relay) -> None:
     with contextlib.suppress(asyncio.CancelledError):
+        await _tried(sweep_files(relay))
         while True:
-            await sweep(relay)
+            await _tried(sweep(relay))
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _tried(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (StrongroomError, OSError, sqlite3.Error) as error:
+        log.error("sweep failed, tried again later: %s", type(error).__name__)

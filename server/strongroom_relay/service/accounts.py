@@ -21,7 +21,7 @@ from strongroom_protocol.relay_api.messages import (
 )
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import cose, merkle
-from strongroom_relay.service.commits import store_head, store_keyring
+from strongroom_relay.service.commits import store_head, store_keyring, stored_receipts
 from strongroom_relay.service.relay import Principal, Relay, token_setting
 
 BURST = 10
@@ -52,6 +52,12 @@ async def register(relay: Relay, request: RegisterRequest) -> CommitResponse:
     require_name(request.name)
 
     def work(database: sqlite3.Connection) -> CommitResponse:
+        known = database.execute("SELECT name, slots FROM accounts WHERE id = ?", (account,)).fetchone()
+        repeated = stored_receipts(database, head)
+        if repeated is not None and known == (request.name, request.slots):  # spec: API-32
+            return repeated
+        if known is not None:  # spec: API-33
+            raise ProblemError(Problem.NAME_TAKEN)
         if not relay.open_registration:
             setting = token_setting(request.token)
             if database.execute("DELETE FROM settings WHERE name = ?", (setting,)).rowcount != 1:  # spec: API-12
@@ -174,5 +180,8 @@ def _allowed(relay: Relay, name: str, now: int) -> bool:
 def _count(relay: Relay, name: str, now: int) -> None:
     key, spent = _bucket(relay, name, now)
     if len(relay.attempts) > 100_000:
+        for other in [other for other, (n, since) in relay.attempts.items() if n <= (now - since) / REFILL_MS]:
+            del relay.attempts[other]
+    if len(relay.attempts) > 1_000_000:
         relay.attempts.clear()
     relay.attempts[key] = (spent + 1, now)

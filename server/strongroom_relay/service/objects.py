@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from strongroom_relay.service.relay import Principal, Relay, require_writer
 
 INLINE = 64 * 1024
 """Objects below this size lie in the database: the commit that adds them needs one sync."""
+
+
+_DUE = "state <> 1 AND due <= ?"  # spec: LIFE-6
 
 
 class State(IntEnum):
@@ -32,8 +37,33 @@ async def put_small(relay: Relay, who: Principal, name: bytes, data: bytes) -> b
 async def put_file(relay: Relay, who: Principal, name: bytes, size: int, temporary: Path) -> bool:
     """The same for a large object in a written, synced temporary file."""
     require_writer(who)
-    await relay.store.in_thread(lambda: relay.store.place(temporary, who.account, name))
-    return await relay.store.write(lambda database: insert(relay, database, who.account, name, size, None))
+
+    def work(database: sqlite3.Connection) -> bool:
+        new = insert(relay, database, who.account, name, size, None)
+        if new or not relay.store.path_of(who.account, name).exists():
+            relay.store.place(temporary, who.account, name)
+        return new
+
+    return await relay.store.write(work)
+
+
+@asynccontextmanager
+async def reserved(relay: Relay, who: Principal, name: bytes, size: int) -> AsyncIterator[None]:
+    """Room for an upload of `size` bytes while it arrives, so that parallel uploads cannot pass the cap together."""
+    fits = await relay.store.read(lambda database: _room(relay, database, who.account, name))
+    if fits is None:  # it is here already and takes no more room
+        yield
+        return
+    taken = relay.arriving.get(who.account, 0)
+    if taken + size > fits:  # spec: LIFE-10
+        raise ProblemError(Problem.QUOTA)
+    relay.arriving[who.account] = taken + size
+    try:
+        yield
+    finally:
+        left = relay.arriving.pop(who.account) - size
+        if left:
+            relay.arriving[who.account] = left
 
 
 def insert(
@@ -147,9 +177,10 @@ async def sweep(relay: Relay) -> tuple[int, int]:
 
     def work(database: sqlite3.Connection) -> list[tuple[bytes, bytes, int, bool]]:
         rows = database.execute(
-            "SELECT account, name, size, data IS NULL FROM objects WHERE state <> 1 AND due <= ?", (now,)
-        ).fetchall()  # spec: LIFE-6
-        database.execute("DELETE FROM objects WHERE state <> 1 AND due <= ?", (now,))
+            f"SELECT account, name, size, data IS NULL FROM objects WHERE {_DUE}",  # noqa: S608
+            (now,),
+        ).fetchall()
+        database.execute(f"DELETE FROM objects WHERE {_DUE}", (now,))  # noqa: S608
         for account, _, size, _ in rows:
             database.execute("UPDATE accounts SET used = used - ? WHERE id = ?", (size, account))
         database.execute("DELETE FROM guests WHERE until <= ?", (now,))
@@ -157,15 +188,49 @@ async def sweep(relay: Relay) -> tuple[int, int]:
         return [(bytes(account), bytes(name), size, bool(large)) for account, name, size, large in rows]
 
     removed = await relay.store.write(work)
-
-    def unlink() -> None:
-        # After the commit: a crash in between leaves a file without a row, which the next sweep of files finds.
-        for account, name, _, large in removed:
-            if large:
-                relay.store.path_of(account, name).unlink(missing_ok=True)
-
-    await relay.store.in_thread(unlink)
+    # Files only after that commit: a crash in between leaves a file without a row, which `sweep_files` finds.
+    await _unlink(relay, [(account, name) for account, name, _, large in removed if large])
     return len(removed), sum(size for _, _, size, _ in removed)
+
+
+async def sweep_files(relay: Relay) -> int:
+    """Remove files that no row names (left by a crash); returns how many. Not to run beside `sweep`."""
+
+    def named() -> list[tuple[bytes, bytes]]:
+        found = []
+        for path in (relay.store.folder / "objects").glob("??/*.*"):
+            account, _, name = path.name.partition(".")
+            with contextlib.suppress(ValueError):
+                found.append((bytes.fromhex(account), bytes.fromhex(name)))
+        return found
+
+    def without_row(database: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+        return [pair for pair in files if _row(database, *pair) is None]
+
+    files = await relay.store.in_thread(named)
+    return await _unlink(relay, await relay.store.read(without_row))
+
+
+async def _unlink(relay: Relay, pairs: list[tuple[bytes, bytes]]) -> int:
+    """Remove files in the writer, which is the only one to place any; one that has a row (again) stays."""
+
+    def work(database: sqlite3.Connection) -> int:
+        count = 0
+        for account, name in pairs:
+            if _row(database, account, name) is not None:  # spec: LIFE-7
+                continue
+            relay.store.path_of(account, name).unlink(missing_ok=True)
+            count += 1
+        return count
+
+    return await relay.store.write(work) if pairs else 0
+
+
+def _room(relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes) -> int | None:
+    if _row(database, account, name) is not None:
+        return None
+    used, cap = database.execute("SELECT used, cap FROM accounts WHERE id = ?", (account,)).fetchone()
+    return int(cap) - int(used)
 
 
 def _row(database: sqlite3.Connection, account: bytes, name: bytes) -> tuple[int, int] | None:

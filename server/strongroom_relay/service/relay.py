@@ -1,4 +1,4 @@
-"""The relay as an object: its store, keys, settings, clock. The operations are functions beside it, one file a group."""
+"""The relay as an object: store, keys, settings, clock. The operations are functions beside it, one file a group."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Relay:
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     randomness: Callable[[int], bytes] = os.urandom
     attempts: dict[bytes, tuple[float, int]] = field(default_factory=dict)
+    arriving: dict[bytes, int] = field(default_factory=dict)
+    """Bytes of uploads under way, by account."""
     secret: bytes = b""
     _receipts: SigningKey | None = None
 

@@ -38,22 +38,29 @@ class EmbeddedStore:
         self._lock = self._exclusive()
         self._journal = "DELETE" if folder_vault else "WAL"
         self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._broken = False
+        self._broken = self._closed = False
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="relay-read")
         self._connections: list[sqlite3.Connection] = []
-        database = self._connect()
         try:
-            migrate(database)
+            database = self._connect()
+            try:
+                migrate(database)
+            except BaseException:
+                database.close()
+                raise
         except BaseException:
-            database.close()
             os.close(self._lock)
             raise
+        for left in (folder / "objects").glob("upload-*"):  # spec: LIFE-12
+            left.unlink(missing_ok=True)
         self._writer = threading.Thread(target=self._write_loop, args=(database,), name="relay-write", daemon=True)
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; returns when it is durable. Raises what `work` raises, ProblemError else."""
+        if self._closed:
+            raise ProblemError(Problem.UNAVAILABLE)
         future: Future[T] = Future()
         self._jobs.put((work, future))
         return await asyncio.wrap_future(future)
@@ -68,6 +75,7 @@ class EmbeddedStore:
 
     def close(self) -> None:
         """Finish what is queued and close."""
+        self._closed = True
         self._jobs.put(None)
         self._writer.join()
         self._readers.shutdown()
@@ -80,7 +88,10 @@ class EmbeddedStore:
         return self.folder / "objects" / name.hex()[:2] / f"{account.hex()}.{name.hex()}"
 
     def place(self, temporary: Path, account: bytes, name: bytes) -> None:
-        """Make a written and synced temporary file the object's: rename and sync the folders, before any row names it."""
+        """Make a written and synced temporary file the object's: rename and sync the folders, before any row names it.
+
+        Called by the writer only, as removals are: so no removal can hit a file that was just placed.
+        """
         path = self.path_of(account, name)
         try:
             made = not path.parent.exists()
@@ -107,7 +118,8 @@ class EmbeddedStore:
         database = sqlite3.connect(self.folder / "relay.db", isolation_level=None, check_same_thread=False)
         os.chmod(self.folder / "relay.db", 0o600)
         database.execute(f"PRAGMA journal_mode = {self._journal}")
-        database.execute("PRAGMA synchronous = FULL")
+        # EXTRA also syncs the folder when a rollback journal is removed; with FULL a power cut could undo a commit.
+        database.execute("PRAGMA synchronous = EXTRA")  # spec: LIFE-11
         database.execute("PRAGMA busy_timeout = 10000")
         database.execute("PRAGMA secure_delete = ON")
         return database
@@ -128,7 +140,13 @@ class EmbeddedStore:
             while len(jobs) < GROUP and not self._jobs.empty():
                 jobs.append(self._jobs.get())
             ended = None in jobs
-            self._write_group(database, [job for job in jobs if job is not None])
+            # Whoever gave up waiting is skipped; from here on nobody can.
+            running = []
+            for job in jobs:
+                if job is None or not job[1].set_running_or_notify_cancel():  # spec: LIFE-13
+                    continue
+                running.append(job)
+            self._write_group(database, running)
         database.close()
 
     def _write_group(self, database: sqlite3.Connection, jobs: list[tuple[Work[Any], Future[Any]]]) -> None:
@@ -142,7 +160,7 @@ class EmbeddedStore:
             for work, future in jobs:
                 results.append((future, *_attempt(database, work)))
             database.execute("COMMIT")
-        except (sqlite3.Error, ProblemError) as error:
+        except Exception as error:
             problem = error if isinstance(error, ProblemError) else disk_problem(error)
             self._abandon(database, problem)
             for _, future in jobs:

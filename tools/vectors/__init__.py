@@ -1,0 +1,1 @@
+"""The areas of the test vectors: cases, and how the project's own code answers them."""
