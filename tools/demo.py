@@ -68,7 +68,9 @@ class Demo:
         if step:
             self.times[step] = time.perf_counter() - start
         if run.returncode != expect:
-            raise Failed(f"strongroom {arguments[0]} ended with {run.returncode}, not {expect}:\n{run.stdout}{run.stderr}")
+            raise Failed(
+                f"strongroom {arguments[0]} ended with {run.returncode}, not {expect}:\n{run.stdout}{run.stderr}"
+            )
         answer: dict[str, Any] = json.loads(run.stdout)
         return answer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from server.account_builder import Account, DeviceKeys
-from server.conftest import ORIGIN, Bench, Clock, refused
+from server.conftest import ORIGIN, Bench, refused
 
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.keys.secrets import UnlockSecret
@@ -85,7 +85,7 @@ async def test_registration_takes_version_one_with_its_own_slots(bench: Bench) -
 
 async def test_registration_checks_its_structures(bench: Bench) -> None:
     other, second = (Account(name, bench.relay.receipt_key) for name in ("berta", "clara"))
-    request, foreign = (account.registration(await bench.relay.mint_token()) for account in (other, second))
+    request, foreign = other.registration(await bench.relay.mint_token()), second.registration()
     for wrong in (
         replace(request, keyring=foreign.keyring),
         replace(request, head=foreign.head),
@@ -244,6 +244,3 @@ async def test_earlier_heads_can_be_read_and_others_are_not_found(bench: Bench) 
     assert (await reading.head_at(bench.relay, foreign, 1)).head == other.newest.message
 
 
-def test_the_clock_of_these_tests_stands_still() -> None:
-    clock = Clock()
-    assert clock() == clock()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from vectors.key_areas import EPOCHS, KDF, KEYS, NAMES, RECOVERY_CODE, SLOTS
 from vectors.seal_areas import CHUNKS, MEDIA, OBJECTS
+from vectors.signed_areas import HEAD, KEYRING, RECEIPT
 from vectors.wire_areas import CBOR, COSE, MERKLE, PADDING
 
-AREAS = (CBOR, COSE, PADDING, MERKLE, NAMES, RECOVERY_CODE, KDF, KEYS, SLOTS, EPOCHS, OBJECTS, CHUNKS, MEDIA)
+AREAS = (
+    CBOR, COSE, PADDING, MERKLE, NAMES, RECOVERY_CODE, KDF, KEYS, SLOTS, EPOCHS, OBJECTS, CHUNKS, MEDIA,
+    KEYRING, HEAD, RECEIPT,
+)  # fmt: skip

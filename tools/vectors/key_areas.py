@@ -49,7 +49,14 @@ def _names_cases() -> Iterator[Case]:
         "longest": "x" * 1024,
     }.items():
         yield good(f"passphrase-{name}", "KDF-4", "passphrase", typed=typed)
-    for name, typed in {"empty": "", "only-line-end": "\n", "tab": "a\tb", "two-lines": "a\nb", "delete": "a\u007f", "too-long": "x" * 1025}.items():
+    for name, typed in {
+        "empty": "",
+        "only-line-end": "\n",
+        "tab": "a\tb",
+        "two-lines": "a\nb",
+        "delete": "a\u007f",
+        "too-long": "x" * 1025,
+    }.items():
         yield bad(f"passphrase-{name}", REFUSED, "KDF-4", "passphrase", typed=typed)
     for name, typed in {
         "plain": "alice",
@@ -63,7 +70,13 @@ def _names_cases() -> Iterator[Case]:
         "sigma": "\u039f\u0394\u039f\u03a3",
     }.items():
         yield good(f"account-{name}", "KDF-5", "account", typed=typed)
-    for name, typed in {"empty": "", "space": "a b", "slash": "a/b", "zero-byte": "a\0b", "too-long": "x" * 129}.items():
+    for name, typed in {
+        "empty": "",
+        "space": "a b",
+        "slash": "a/b",
+        "zero-byte": "a\0b",
+        "too-long": "x" * 129,
+    }.items():
         yield bad(f"account-{name}", REFUSED, "KDF-5", "account", typed=typed)
 
 
@@ -164,9 +177,7 @@ def _kdf_cases() -> Iterator[Case]:
         ("one-lane", [262_144, 3, 1], "KDF-3"),
         ("eight-lanes", [262_144, 3, 8], "KDF-3"),
     ):
-        yield bad(
-            name, Failure.KDF, ids, "unlock", name="alice", salt=salt, kdf=kdf, passphrase=b"anything", code=None
-        )
+        yield bad(name, Failure.KDF, ids, "unlock", name="alice", salt=salt, kdf=kdf, passphrase=b"anything", code=None)
 
 
 KDF = Area(
@@ -301,7 +312,9 @@ def _slots_cases() -> Iterator[Case]:
     stronger = cbor.encode(full | {5: {1: 524_288, 2: 3, 3: 4}})
     yield bad("kdf-changed", Failure.WRAP, "SLOT-10", "open-slot", **opening(slots=stronger))
 
-    def checking(name: str, expect: str, ids: str, *, hash_: bytes = digest, data: bytes | None = None, **change: Any) -> Case:
+    def checking(
+        name: str, expect: str, ids: str, *, hash_: bytes = digest, data: bytes | None = None, **change: Any
+    ) -> Case:
         payload = dict(full)
         world.apply(payload, change)
         given = {"slots": cbor.encode(payload) if data is None else data, "account": account, "hash": hash_}
@@ -333,7 +346,10 @@ SLOTS = Area(
 def _make_epoch(given: Mapping[str, Any]) -> Json:
     previous = maybe(given["previous"])
     secret, epoch = make_epoch(
-        given["number"], unhex(given["fresh"]), None if previous is None else EpochSecret(previous), unhex(given["account"])
+        given["number"],
+        unhex(given["fresh"]),
+        None if previous is None else EpochSecret(previous),
+        unhex(given["account"]),
     )
     return {"secret": secret.reveal(), "check": epoch.check, "sealed_previous": epoch.sealed_previous}
 

@@ -83,18 +83,22 @@ def _object_cases() -> Iterator[Case]:
     yield good("seal", "OBJ-4 KEY-2", "seal", **_sealing(content=content))
     yield good("seal-empty", "OBJ-4", "seal", **_sealing(content=b""))
     yield good("seal-above-floor", "OBJ-9", "seal", **_sealing(content=stream("long content", 700)))
-    yield good("seal-second-epoch", "OBJ-4", "seal", **_sealing(content=content, epoch=2, secret=world.SECRET_2.reveal()))
+    yield good(
+        "seal-second-epoch", "OBJ-4", "seal", **_sealing(content=content, epoch=2, secret=world.SECRET_2.reveal())
+    )
     yield good("seal-other-randomness", "OBJ-4", "seal", **_sealing(content=content, randomness=bytes(32)))
     for kind in ObjectType:
-        yield good(f"seal-type-{kind}", "OBJ-4", "seal", **_sealing(content=content, type=int(kind), sequence=2**53 - 1))
+        yield good(
+            f"seal-type-{kind}", "OBJ-4", "seal", **_sealing(content=content, type=int(kind), sequence=2**53 - 1)
+        )
     data = seal_object(
         world.KEYS_1, ObjectType.BODY, content, writer=WRITER, sequence=7, randomness=stream("object randomness")
     )
 
-    def opening(name: str, expect: str, ids: str, data: bytes, **change: Any) -> Case:
+    def opening(title: str, expect: str, ids: str, data: bytes, **change: Any) -> Case:
         given = _opening(type=2, name=object_name(data), object=data) | change
-        make = good(name, ids, "open", **given)
-        return make if expect == "ok" else bad(name, expect, ids, "open", **given)
+        make = good(title, ids, "open", **given)
+        return make if expect == "ok" else bad(title, expect, ids, "open", **given)
 
     def flip(place: int) -> bytes:
         return data[:place] + bytes((data[place] ^ 1,)) + data[place + 1 :]
@@ -110,8 +114,8 @@ def _object_cases() -> Iterator[Case]:
     yield opening("type-0", Failure.CONTEXT, "OBJ-3", data[:1] + b"\x00" + data[2:])
     yield opening("another-type-wanted", Failure.CONTEXT, "OBJ-5", data, type=3)
     yield opening("type-changed-in-header", Failure.COMMITMENT, "OBJ-7", data[:1] + b"\x03" + data[2:], type=3)
-    yield opening("epoch-unknown", Failure.EPOCH, "OBJ-6", flip(5) if data[5] ^ 1 else data)
-    yield opening("epoch-not-ours", Failure.EPOCH, "OBJ-6", data, epoch=2, secret=world.SECRET_2.reveal())
+    yield opening("epoch-unknown", Failure.EPOCH, "OBJ-6", data[:5] + b"\x09" + data[6:])
+    yield opening("epoch-of-which-no-secret", Failure.EPOCH, "OBJ-6", data, epoch=2, secret=world.SECRET_2.reveal())
     other = seal_object(
         EpochKeys(ACCOUNT, 1, EpochSecret(stream("other epoch"))), ObjectType.BODY, content,
         writer=WRITER, sequence=7, randomness=stream("object randomness"),
@@ -185,10 +189,10 @@ def _chunk_cases() -> Iterator[Case]:
     )
     first, second, third = (ref.to_cbor() for ref in refs)
 
-    def opening(name: str, expect: str, ids: str, ref: list[Any], data: bytes = data) -> Case:
+    def opening(title: str, expect: str, ids: str, ref: list[Any], data: bytes = data) -> Case:
         given = _opening(type=5, object=data, ref=ref)
-        make = good(name, ids, "open", **given)
-        return make if expect == "ok" else bad(name, expect, ids, "open", **given)
+        make = good(title, ids, "open", **given)
+        return make if expect == "ok" else bad(title, expect, ids, "open", **given)
 
     yield opening("open-first", "ok", "OBJ-10", first)
     yield opening("open-second", "ok", "OBJ-10", second)
@@ -273,16 +277,15 @@ def _media_cases() -> Iterator[Case]:
     sealer = media.MediaSealer(world.KEYS_1, WRITER, len(file), hashlib.sha256(file).digest())
     part = b"".join(next(sealer.parts([file], iter([7]), iter([stream("media randomness")]))))
 
-
     whole = media.Media(
         300, 262_144, hashlib.sha256(file).digest(), ((object_name(part), len(part)),),
         hashlib.sha256(part[HEADER_BYTES:]).digest(),
     ).to_cbor()  # fmt: skip
 
-    def opening(name: str, expect: str, ids: str, descriptor: dict[int, Any] = whole, part: bytes = part) -> Case:
+    def opening(title: str, expect: str, ids: str, descriptor: dict[int, Any] = whole, part: bytes = part) -> Case:
         given = _opening(descriptor=cbor.encode(descriptor), part=part, index=0)
-        make = good(name, ids, "open", **given)
-        return make if expect == "ok" else bad(name, expect, ids, "open", **given)
+        make = good(title, ids, "open", **given)
+        return make if expect == "ok" else bad(title, expect, ids, "open", **given)
 
     yield opening("open", "ok", "OBJ-10")
     yield opening("chunk-changed", Failure.DIGEST, "OBJ-10", part=part[:-1] + bytes((part[-1] ^ 1,)))
@@ -294,12 +297,12 @@ def _media_cases() -> Iterator[Case]:
     digests = hashlib.sha256(not_last[HEADER_BYTES:]).digest()
     yield opening("chunk-not-the-last", Failure.SEAL, "OBJ-10", whole | {6: digests}, not_last)
 
-    def descriptor(name: str, expect: str, ids: str, **change: Any) -> Case:
+    def descriptor(title: str, expect: str, ids: str, **change: Any) -> Case:
         value = dict(whole)
         world.apply(value, change)
         given = {"descriptor": cbor.encode(value)}
-        make = good(name, ids, "descriptor", **given)
-        return make if expect == "ok" else bad(name, expect, ids, "descriptor", **given)
+        make = good(title, ids, "descriptor", **given)
+        return make if expect == "ok" else bad(title, expect, ids, "descriptor", **given)
 
     name = object_name(part)
     yield descriptor("descriptor", "ok", "MEDIA-1 MEDIA-2")

@@ -160,7 +160,12 @@ def _cose_cases() -> Iterator[Case]:
     yield verify("more-protected-fields", Failure.SCHEMA, "SIG-2", protect({1: -19, 3: 0, 4: key.public}))
     yield verify("key-too-short", Failure.SCHEMA, "SIG-2", protect({1: -19, 4: key.public[:31]}))
     yield verify("protected-not-a-map", Failure.SCHEMA, "SIG-2", protect([]))
-    yield verify("protected-not-deterministic", Failure.ENCODING, "SIG-2", protect(b"\xa2\x04\x58\x20" + key.public + b"\x01\x32"))
+    yield verify(
+        "protected-not-deterministic",
+        Failure.ENCODING,
+        "SIG-2",
+        protect(b"\xa2\x04\x58\x20" + key.public + b"\x01\x32"),
+    )
     yield verify("unprotected-field", Failure.SCHEMA, "SIG-3", made(unprotected={4: b"x"}))
     yield verify("payload-detached", Failure.SCHEMA, "SIG-1", made(body=None))
     yield verify("signature-63-bytes", Failure.SCHEMA, "SIG-1", made(proof=signature[:63]))
@@ -293,7 +298,9 @@ def _merkle_cases() -> Iterator[Case]:
     yield consistent("consistency", True)
     yield consistent("consistency-from-empty", True, old=0, old_root=merkle.EMPTY_ROOT, proof=[])
     yield consistent("consistency-same-size", True, new=6, new_root=root(6), proof=[])
-    yield consistent("consistency-power-of-two", True, old=8, old_root=root(8), proof=merkle.consistency_proof(8, leaves))
+    yield consistent(
+        "consistency-power-of-two", True, old=8, old_root=root(8), proof=merkle.consistency_proof(8, leaves)
+    )
     yield consistent("consistency-other-old-root", False, old_root=root(5))
     yield consistent("consistency-other-new-root", False, new_root=root(12))
     yield consistent("consistency-node-missing", False, proof=proof[:-1])

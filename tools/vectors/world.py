@@ -124,7 +124,9 @@ def keyring_3() -> Keyring:
     return parse_keyring(keyring_3_bytes(), account=ACCOUNT)
 
 
-def head_payload(version: int, previous: Head | None, keyring: Keyring, device: Dev, log: list[bytes]) -> dict[int, Any]:
+def head_payload(
+    version: int, previous: Head | None, keyring: Keyring, device: Dev, log: list[bytes]
+) -> dict[int, Any]:
     return {
         1: 1, 2: ACCOUNT, 3: version, 4: previous.hash if previous else None, 5: keyring.version, 6: keyring.hash,
         7: keyring.epoch, 8: device.id, 9: version, 10: stream(f"body {version}"), 11: 400,
@@ -178,5 +180,3 @@ def payload_4() -> dict[int, Any]:
 @cache
 def head_4() -> Head:
     return parse_head(sign_payload(payload_4(), B), account=ACCOUNT)
-
-

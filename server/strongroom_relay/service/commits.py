@@ -34,6 +34,8 @@ async def commit(relay: Relay, who: Principal, request: CommitRequest) -> Commit
         check_delta(head, request.delta)
         if request.slots is not None:
             SlotSet.parse(request.slots, account=who.account)
+            if keyring is None:  # spec: API-34
+                raise ProblemError(Problem.BAD_REQUEST, failure="slots")
     except UntrustedDataError as error:
         raise ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)) from error
     if head.signer != who.key:  # spec: API-4

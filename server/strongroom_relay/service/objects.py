@@ -165,9 +165,10 @@ def pin(database: sqlite3.Connection, account: bytes, adds: Iterable[bytes]) -> 
 def drop(relay: Relay, database: sqlite3.Connection, account: bytes, drops: Iterable[bytes]) -> None:
     """Start the window for what a head drops."""
     due = relay.clock() + relay.window_ms  # spec: LIFE-5
+    only = State.PINNED  # spec: LIFE-14
     database.executemany(
         "UPDATE objects SET state = ?, due = ? WHERE account = ? AND name = ? AND state = ?",
-        [(State.DROPPED, due, account, name, State.PINNED) for name in drops],
+        [(State.DROPPED, due, account, name, only) for name in drops],
     )
 
 
