@@ -13,6 +13,7 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom.session import Session
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
+from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.frame import encode_frame
@@ -26,6 +27,9 @@ FLUSH_ROWS = 65_536
 FLUSH_BYTES = 48 * 1024 * 1024
 BATCH_ROWS = 512
 """Rows up to which an import is an ordinary batch in the tail, not a run."""
+
+DAMAGE = (Failure.NAME, Failure.DIGEST, Failure.COMMITMENT, Failure.SEAL, Failure.MISSING, Failure.CONTEXT)
+"""What a damaged or missing object looks like; whatever else goes wrong while merging is an error of the commit."""
 
 Imported = tuple[str, Row]
 """Conversation id and a row without origin."""
@@ -56,9 +60,13 @@ async def import_rows(
 
 
 async def tidy(session: Session) -> None:
-    """Merge runs while a level is full."""
-    while await commit(session, merge_full_levels) is not None:
-        pass
+    """Merge runs while a level is full. Where something is damaged, nothing is merged: tidying up must lose nothing."""
+    try:
+        while await commit(session, merge_full_levels) is not None:
+            pass
+    except UntrustedDataError as error:
+        if error.failure not in DAMAGE:
+            raise
 
 
 async def _add(session: Session, piece: dict[str, list[Row]], added: Added) -> None:

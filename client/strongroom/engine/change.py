@@ -61,10 +61,10 @@ class Change:
     def append_batch(self, entry: TailEntry) -> None:
         self._tail.append(entry)
 
-    def take_tail(self) -> None:
-        """The tail has become a run."""
-        self.drops |= {entry.ref.name for entry in self._tail}
-        self._tail = []
+    def take_from_tail(self, folded: set[bytes]) -> None:
+        """These batches have become a run."""
+        self.drops |= folded
+        self._tail = [entry for entry in self._tail if entry.ref.name not in folded]
 
     async def finish(self, *, acknowledged: int) -> Body:
         """Seal directory and root where they changed; the body without this device's new sequence."""

@@ -29,14 +29,33 @@ COLD_PAGE_ROWS = 256
 
 
 async def read_rows(snapshot: Snapshot) -> dict[bytes, DirectoryRow]:
-    """All rows by conversation key: cold pages first, the hot page over them. Damaged pages are noted and missing."""
+    """The rows of all conversations in runs, by key: cold pages first, the hot page over them.
+
+    The directory says nothing that the runs do not, so rows on a damaged page are made again from the frames.
+    """
     directory = snapshot.root.directory
     refs = [ref for ref, _ in directory.cold] + ([directory.hot] if directory.hot else [])
     rows: dict[bytes, DirectoryRow] = {}
-    for content in await snapshot.source.objects(refs, ObjectType.DIRECTORY):
-        if not isinstance(content, UntrustedDataError):
+    contents = await snapshot.source.objects(refs, ObjectType.DIRECTORY)
+    for content in contents:
+        if isinstance(content, bytes):
             rows |= {row.key: row for row in parse_rows(content)}
+    if any(isinstance(content, UntrustedDataError) for content in contents):
+        for key in await snapshot.keys_in_runs():
+            # An older row on a cold page may stand for one that was lost with the hot page: all are made again.
+            row = await _made_again(snapshot, key)
+            if row is not None:
+                rows[key] = row
     return rows
+
+
+async def _made_again(snapshot: Snapshot, key: bytes) -> DirectoryRow | None:
+    row: DirectoryRow | None = None
+    refs = await snapshot.refs(key)
+    for ref in refs:
+        for frame in await snapshot.frames(key, [ref]):
+            row = described(frame, row)
+    return None if row is None else relocated(row, refs, frozenset())
 
 
 def described(frame: Frame, row: DirectoryRow | None) -> DirectoryRow:

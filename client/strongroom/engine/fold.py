@@ -46,16 +46,14 @@ def joined(frames: Sequence[Frame]) -> Frame:
 
 
 async def fold(change: Change) -> None:
-    """Make the whole tail a run of level 0."""
-    if len(change.base.tail) != len(change.base.body.tail):
-        # A batch that cannot be read must stay where it is: folding would lose it for whoever can mend it.
-        raise UntrustedDataError(Failure.MISSING, "a recent batch is damaged; it must be read first", subject="tail")
+    """Make the tail a run. A batch that cannot be read stays in the tail, so nothing is lost that might be mended."""
     grouped: defaultdict[bytes, list[Frame]] = defaultdict(list)
     for _, frames in change.base.tail:
         for frame in frames:
             grouped[conversation_key(frame.conversation)].append(frame)
-    await write_run(change, {key: joined(frames) for key, frames in grouped.items()})
-    change.take_tail()
+    if grouped:
+        await write_run(change, {key: joined(frames) for key, frames in grouped.items()})
+        change.take_from_tail({entry.ref.name for entry, _ in change.base.tail})
 
 
 async def write_run(change: Change, conversations: dict[bytes, Frame]) -> Run:

@@ -23,12 +23,8 @@ Span = list[Frame]
 
 
 async def chat_rows(snapshot: Snapshot) -> list[DirectoryRow]:
-    """The chat list, newest first: the directory, what the tail adds, and what a damaged directory lacks."""
+    """The chat list, newest first: the directory and what the tail adds."""
     rows = await read_rows(snapshot)
-    if snapshot.source.damage:
-        for key in await snapshot.keys():
-            if key not in rows:
-                rows |= await _rebuilt(snapshot, key)
     for _, frames in snapshot.tail:
         for frame in frames:
             key = conversation_key(frame.conversation)
@@ -133,10 +129,3 @@ def _first_at(frame: Frame, time: int) -> int:
         else:
             high = middle
     return low
-
-
-async def _rebuilt(snapshot: Snapshot, key: bytes) -> dict[bytes, DirectoryRow]:
-    row: DirectoryRow | None = None
-    async for frame in spans(snapshot, key):
-        row = described(frame, row)
-    return {} if row is None else {key: row}

@@ -105,9 +105,13 @@ class Snapshot:
         """The rows of a conversation that no run holds yet."""
         return [frame for _, frames in self.tail for frame in frames if conversation_key(frame.conversation) == key]
 
+    async def keys_in_runs(self) -> set[bytes]:
+        """The keys of the conversations that runs hold."""
+        return {key for run in self.root.runs for key, _ in await self.entries(run)}
+
     async def keys(self) -> list[bytes]:
         """The keys of all conversations, in order."""
-        found = {key for run in self.root.runs for key, _ in await self.entries(run)}
+        found = await self.keys_in_runs()
         found |= {conversation_key(frame.conversation) for _, frames in self.tail for frame in frames}
         return sorted(found)
 
