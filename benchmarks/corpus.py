@@ -80,6 +80,6 @@ def _vocabulary(draw: random.Random) -> tuple[list[str], list[str]]:
     hanzi = [
         "".join(draw.choices(characters, cum_weights=weights, k=draw.choice((1, 2, 2, 2, 3)))) for _ in range(WORDS)
     ]
-    syllables = "an ing er ta con pro re de in ly ment tion ver al st ri ma lo ne sa co be pa di us ex ter ic".split()
+    syllables = ["an", "ing", "er", "ta", "con", "pro", "re", "de", "in", "ly", "ment", "tion", "ver", "al", "st", "ri", "ma", "lo", "ne", "sa", "co", "be", "pa", "di", "us", "ex", "ter", "ic"]
     latin = ["".join(draw.choices(syllables, k=draw.choice((1, 2, 2, 3)))) for _ in range(WORDS)]
     return hanzi, latin

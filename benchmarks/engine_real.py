@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus
-
 from strongroom import account
 from strongroom.commit import commit
 from strongroom.engine.change import Change

@@ -182,7 +182,7 @@ async def _unlock(transport: Transport, device: DeviceKeys, name: str, opener: S
 
 
 def _root_for(unlocked: _Unlocked, keyring: Keyring) -> Root:
-    # In this order: the slot key is ours, so R is what we sealed; R made the newest keyring; the chain makes the account.
+    # In this order: the slot key is ours, so R is what we sealed; R made the newest keyring; that made the account.
     secret, _ = open_slot(unlocked.slots, unlocked.opener, account=unlocked.account)
     root = Root(secret)
     root.require_owner_of(keyring)
@@ -252,7 +252,7 @@ async def _register(session: Session, keys: EpochKeys, slots: SlotSet, name: str
             objects=tuple(staged.values()),
             token=token,
             delta=delta,
-        )  # fmt: skip
+        )
     )
     if answer.keyring_receipt is not None:
         verify_receipt(

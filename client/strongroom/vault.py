@@ -9,7 +9,7 @@ Every method that reads fetches and verifies the newest state first; without the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +17,8 @@ from types import TracebackType
 from strongroom import account, importing
 from strongroom.cache import Cache
 from strongroom.engine.audit import Audit, Progress, audit
-from strongroom.engine.reading import chat_rows, newest, spans
 from strongroom.engine.fold import joined
+from strongroom.engine.reading import chat_rows, newest
 from strongroom.engine.snapshot import Snapshot
 from strongroom.session import Session, now_ms
 from strongroom.state import State
@@ -30,7 +30,6 @@ from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 from strongroom_protocol.manifest.head import Head, parse_head
 from strongroom_protocol.rows.merge import Message, Order, fold
-from strongroom_protocol.rows.table import Frame
 
 
 @dataclass(frozen=True, slots=True)

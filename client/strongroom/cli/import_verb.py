@@ -38,7 +38,7 @@ async def _import(given: Context, paths: tuple[Path, ...], format_name: str | No
         total = sum(written.values())
         lines = [
             f"{total:,} records added, {added.known:,} were there already",
-            f"read {report.records:,} records from {len(report.sources)} files, {report.not_understood:,} not understood"
+            f"read {report.records:,} records of {len(report.sources)} files, {report.not_understood:,} not understood"
             + (" (kept as they are)" if report.not_understood else ""),
         ]
         lines += [f"warning: {safe(warning)}" for warning in report.warnings]

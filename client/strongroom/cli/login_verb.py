@@ -53,7 +53,7 @@ async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
                 "freshness": "pinned" if status.writable else "unproven",
                 "version": status.version,
                 "devices": [{"id": item.id, "name": item.name} for item in status.devices],
-            },  # fmt: skip
+            },
             _summary(status.writable, status.chats, status.rows),
         )
     return 0
@@ -80,6 +80,6 @@ def _summary(writable: bool, chats: int, rows: int) -> str:
         return f"logged in; {chats} chats with {rows} records; this device may write"
     return (
         f"logged in, read-only; {chats} chats with {rows} records\n"
-        "nothing proves yet that the relay shows the newest state: without a linked device or a recovery kit to compare\n"
-        "with, check the devices listed above and run `strongroom login --confirm-devices`"
+        "nothing proves yet that the relay shows the newest state; check the devices listed above, then run\n"
+        "`strongroom login --confirm-devices`"
     )

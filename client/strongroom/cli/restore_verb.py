@@ -36,7 +36,7 @@ async def _restore(given: Context) -> int:
                 "damaged": damaged,
                 "version": restored.version,
                 "fallback": restored.fallback,
-            },  # fmt: skip
+            },
             f"restored {found.rows - found.rows_lost:,} records in {found.objects:,} objects ({found.bytes:,} bytes)",
         )
         if not damaged:

@@ -34,7 +34,7 @@ async def _verify(given: Context) -> int:
                 "frames_lost": found.frames_lost,
                 "records_lost": found.rows_lost,
                 "damaged": damaged,
-            },  # fmt: skip
+            },
             f"{found.objects:,} objects, {found.bytes:,} bytes, {found.rows:,} records: "
             + ("all good" if not damaged else f"{len(damaged)} damaged"),
         )

@@ -104,7 +104,7 @@ async def merge(change: Change, runs: Sequence[Run]) -> None:
     gone = frozenset(frame.chunk.digest for frames in grouped.values() for frame in frames)
     await change.directory.locate(writer.entries, replaced=gone)
     await change.remove_runs(list(runs))
-    kept = await segments_of(base, [run for run in change.runs])
+    kept = await segments_of(base, list(change.runs))
     change.drops |= set(segments) - set(kept) - {ref.name for ref in writer.segments}
     change.add_run(merged)
 

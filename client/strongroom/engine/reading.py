@@ -43,7 +43,7 @@ async def newest_of(snapshot: Snapshot, rows: Sequence[DirectoryRow], count: int
     A frame's row count says how many frames to ask for; edits and deletions among the rows can make that too few.
     """
     reads = [_Newest(row, snapshot.tail_frames(row.key)) for row in rows]
-    while any([read.plan(count) for read in reads]):
+    while sum(read.plan(count) for read in reads):
         wanted = [(read.row.key, ref) for read in reads for ref in read.planned]
         frames = await snapshot.frames_of(wanted)
         for read in reads:
