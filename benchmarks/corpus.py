@@ -1,8 +1,8 @@
 """A seeded synthetic corpus of app-like messages: no numbers of a real person, the statistics of real chats.
 
 Conversations by Zipf (s = 1.05), bursts (a message stays in the conversation of the one before with p = 0.85), text
-lengths lognormal (median 20 characters, sigma 0.9), words by Zipf from a made-up vocabulary; 60 % of the conversations in
-hanzi, the rest in latin letters; ids grow by one; 7 % of the messages are a picture's caption of no text.
+lengths lognormal (median 20 characters, sigma 0.9), words by Zipf from a made-up vocabulary; 60 % of the conversations
+in hanzi, the rest in latin letters; ids grow by one; 7 % of the messages are a picture's caption of no text.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ def _vocabulary(draw: random.Random) -> tuple[list[str], list[str]]:
     hanzi = [
         "".join(draw.choices(characters, cum_weights=weights, k=draw.choice((1, 2, 2, 2, 3)))) for _ in range(WORDS)
     ]
-    syllables = ["an", "ing", "er", "ta", "con", "pro", "re", "de", "in", "ly", "ment", "tion", "ver", "al", "st", "ri", "ma", "lo", "ne", "sa", "co", "be", "pa", "di", "us", "ex", "ter", "ic"]
+    syllables = tuple(map("".join, zip(*[iter("aningertaconproredeinlymention")] * 2, strict=True)))
     latin = ["".join(draw.choices(syllables, k=draw.choice((1, 2, 2, 3)))) for _ in range(WORDS)]
     return hanzi, latin

@@ -2,8 +2,8 @@
 
     python benchmarks/engine_real.py [--messages 100000] [--conversations 200] [--commits 1000] [--json]
 
-First backup by bulk ingest, then commits of 100 messages, then what a new device reads. Times are wall clock of this one
-process and drift with the machine; bytes do not.
+First backup by bulk ingest, then commits of 100 messages, then what a new device reads. Times are wall clock of this
+one process and drift with the machine; bytes do not.
 """
 
 from __future__ import annotations

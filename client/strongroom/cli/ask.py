@@ -42,7 +42,7 @@ def code(given: Context) -> RecoveryCode | None:
 
 
 def unlocking(given: Context) -> tuple[Passphrase | None, RecoveryCode | None]:
-    """What to unlock with: the code when given (with the passphrase only when that was given too), else the passphrase."""
+    """What to unlock with: the code when given (and the passphrase when that was given too), else the passphrase."""
     found = code(given)
     explicit = any(given.secrets[name] for name in ("passphrase_file", "passphrase_command"))
     if found is not None and not explicit:

@@ -49,10 +49,9 @@ def unlock(
     `name` is the normalised account name, `salt` the 32-byte login salt from the relay.
     """
     kdf.require(limits)  # before any work: a relay's parameters are neither too weak nor too dear
-    if passphrase is None and code is None:
-        raise InvalidArgument("a passphrase or a recovery code is needed")
     if passphrase is None:
-        assert code is not None
+        if code is None:
+            raise InvalidArgument("a passphrase or a recovery code is needed")
         return Unlock(SlotKind.RECOVERY, UnlockSecret(_from_code(Key.UNLOCK_FROM_CODE, code.reveal(), name, salt)))
     stretched = _stretch(passphrase, name, salt, kdf)
     if code is None:

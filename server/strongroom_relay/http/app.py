@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import traceback
@@ -32,13 +33,51 @@ def make_app(relay: Relay) -> web.Application:
 
     app = web.Application(middlewares=[guarded], client_max_size=relay.limits.request_bytes)
     app[RELAY] = relay
+    app[TRAFFIC] = Traffic()
     app.add_routes([*account_routes.routes(), *object_routes.routes()])
     return app
+
+
+class Traffic:
+    """Requests under way, so that a stop can let them finish: aiohttp itself would stop reading their bodies."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._active = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def __enter__(self) -> None:
+        self._active += 1
+        self._quiet.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._active -= 1
+        if self._active == 0:
+            self._quiet.set()
+
+    async def drained(self, seconds: float) -> None:
+        """Refuse what is new from now on, and wait for what is under way."""
+        self.stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+
+
+TRAFFIC = web.AppKey("traffic", Traffic)
 
 
 @web.middleware
 async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One deadline, one form of refusal; nothing of the request is logged."""
+    traffic = request.app[TRAFFIC]
+    if traffic.stopping:  # spec: API-35
+        return refusal(ProblemError(Problem.UNAVAILABLE), close=True)
+    with traffic:
+        return await _answered(request, handler)
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         codings = request.headers.getall("Content-Encoding", [])
         if any(coding.lower() != "identity" for coding in codings):  # spec: API-23

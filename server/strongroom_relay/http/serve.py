@@ -12,11 +12,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from strongroom_protocol.errors import StrongroomError
-from strongroom_relay.http.app import make_app
+from strongroom_relay.http.app import TRAFFIC, make_app
 from strongroom_relay.service.objects import sweep, sweep_files
 from strongroom_relay.service.relay import Relay
 
 SWEEP_SECONDS = 600.0
+STOP_SECONDS = 20.0
+"""Requests under way when the relay is stopped have this time to finish."""
+
 HEADER_SECONDS = 15.0
 """A connection must finish its first request's headers in this time."""
 
@@ -35,7 +38,7 @@ async def serve(
     app = make_app(relay)
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=60, max_line_size=8190, max_headers=64, max_field_size=8190,
-        shutdown_timeout=10, auto_decompress=False, logger=_SILENT,
+        shutdown_timeout=2, auto_decompress=False, logger=_SILENT,
     )  # fmt: skip
     await runner.setup()
     if runner.server is None:
@@ -50,6 +53,7 @@ async def serve(
     await stop.wait()
     sweeper.cancel()
     server.close()
+    await app[TRAFFIC].drained(STOP_SECONDS)
     await runner.cleanup()
 
 
