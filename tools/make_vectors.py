@@ -1,7 +1,8 @@
 """Writes spec/vectors: the same bytes every time.
 
-What cannot be seeded (HPKE encapsulations, zstd output) is read from spec/vectors/recorded.json. `--record` makes
-that file anew and with it every vector that depends on it.
+What cannot be seeded (HPKE encapsulations, zstd output) is read from spec/vectors/recorded.json. `--record PREFIX`
+makes the inputs whose names begin with PREFIX anew (`frame` after a new dictionary, an empty one all) and adds those
+that are missing.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def text_of(area: Area) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--record", action="store_true", help="make the recorded inputs anew")
+    parser.add_argument("--record", metavar="PREFIX", help="make these recorded inputs anew")
     parser.add_argument("--only", default="", help="one area")
     chosen = parser.parse_args()
-    Recorder.writing = chosen.record
+    Recorder.prefix = chosen.record
     VECTORS.mkdir(exist_ok=True)
     total = 0
     for area in AREAS:
@@ -42,7 +43,7 @@ def main() -> int:
             (VECTORS / f"{area.name}.json").write_text(text)
             total += text.count("\n") - 2
             print(f"{area.name}: {text.count(chr(10)) - 2}")
-    if chosen.record:
+    if chosen.record is not None and not chosen.only:
         RECORDED.write_text(json.dumps(Recorder.made, sort_keys=True, indent=0) + "\n")
     shutil.copyfile(DICTIONARY, VECTORS / DICTIONARY.name)
     print(f"{total} vectors")

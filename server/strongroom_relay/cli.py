@@ -78,6 +78,8 @@ async def _serve(given: argparse.Namespace) -> int:
     from strongroom_relay.http.serve import serve
 
     host, port = _listen(given.listen)
+    if given.account_bytes < 0 or not 0 <= given.window_days < 100_000 or given.header_seconds <= 0:
+        raise InvalidArgument("--account-bytes, --window-days and --header-seconds are not negative")
     relay = open_relay(
         given.data, origins=tuple(map(_origin, given.origin)), open_registration=given.open_registration,
         cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000),
@@ -95,6 +97,8 @@ async def _serve(given: argparse.Namespace) -> int:
 
     try:
         await serve(relay, host, port, ready, header_seconds=given.header_seconds)
+    except OSError as error:
+        raise OSError(f"cannot listen on {given.listen}: {error.strerror}") from error
     finally:
         relay.store.close()
     return 0

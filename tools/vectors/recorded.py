@@ -13,22 +13,24 @@ RECORDED = VECTORS / "recorded.json"
 
 
 class Recorder:
-    """`writing`: make everything anew instead of reading it."""
+    """`prefix`: make the inputs whose names begin so anew, and those that are missing; None: only read."""
 
-    writing: ClassVar[bool] = False
+    prefix: ClassVar[str | None] = None
     made: ClassVar[dict[str, str]] = {}
 
 
 def recorded(name: str, make: Callable[[], bytes]) -> bytes:
     """The recorded bytes of this name."""
-    if Recorder.writing:
-        if name not in Recorder.made:
-            Recorder.made[name] = make().hex()
-        return bytes.fromhex(Recorder.made[name])
-    return bytes.fromhex(_stored()[name])
+    if Recorder.prefix is None:
+        return bytes.fromhex(stored()[name])
+    if name not in Recorder.made:
+        keep = None if name.startswith(Recorder.prefix) else stored().get(name)
+        Recorder.made[name] = keep or make().hex()
+    return bytes.fromhex(Recorder.made[name])
 
 
 @cache
-def _stored() -> dict[str, str]:
-    found: dict[str, str] = json.loads(RECORDED.read_text())
+def stored() -> dict[str, str]:
+    """What the file holds; nothing when there is none."""
+    found: dict[str, str] = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
     return found
