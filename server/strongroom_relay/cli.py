@@ -84,6 +84,7 @@ async def _serve(given: argparse.Namespace) -> int:
         given.data, origins=tuple(map(_origin, given.origin)), open_registration=given.open_registration,
         cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000),
     )  # fmt: skip
+    sys.setswitchinterval(0.0005)
     token = await relay.start()
 
     def ready(real: int) -> None:

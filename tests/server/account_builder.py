@@ -170,9 +170,7 @@ class Account:
             cut=Cut(self.newest.version, self.newest.hash), core=None, root_key=root.sign.public,
             root_kem_key=root.kem.public,
         )  # fmt: skip
-        word = cose.sign(
-            cose.Context.ROOT_HANDOVER, handover_payload(bare), self.root.sign.public, self.root.sign.sign
-        )
+        word = cose.sign(cose.Context.ROOT_HANDOVER, handover_payload(bare), self.root.sign.public, self.root.sign.sign)
         return replace(bare, handover=word).sign(root.sign.sign), root
 
     def statement(

@@ -242,5 +242,3 @@ async def test_earlier_heads_can_be_read_and_others_are_not_found(bench: Bench) 
     other = await bench.second()
     foreign = Principal(other.id, other.device.sign.public, True)
     assert (await reading.head_at(bench.relay, foreign, 1)).head == other.newest.message
-
-

@@ -220,5 +220,3 @@ async def commits_usage(bench: Bench) -> tuple[int, int]:
 
     usage = await objects.usage(bench.relay, bench.who)
     return usage.stored, usage.objects
-
-

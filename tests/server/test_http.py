@@ -76,14 +76,21 @@ def test_an_object_is_put_and_read_whole_and_in_ranges(served: Served, data: byt
     assert head.headers["Accept-Ranges"] == "bytes"
     if not data:
         return
-    for text, first, last in (("0-0", 0, 0), ("5-99", 5, 99), ("900-", 900, len(data) - 1), ("1-99999999", 1, len(data) - 1)):
+    for text, first, last in (
+        ("0-0", 0, 0),
+        ("5-99", 5, 99),
+        ("900-", 900, len(data) - 1),
+        ("1-99999999", 1, len(data) - 1),
+    ):
         part = signed(served, "GET", rest, Range=f"bytes={text}")
         assert (part.status, part.body) == (206, data[first : last + 1])
         assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(data)}"
 
 
 @pytest.mark.spec("API-30", "API-31")
-@pytest.mark.parametrize("text", ["bytes=5000-", "bytes=10-5", "bytes=-5", "bytes=0-1,3-4", "items=0-1", "bytes=٥-", "x"])
+@pytest.mark.parametrize(
+    "text", ["bytes=5000-", "bytes=10-5", "bytes=-5", "bytes=0-1,3-4", "items=0-1", "bytes=٥-", "x"]
+)
 def test_ranges_outside_the_object_or_of_another_form_are_refused(served: Served, text: str) -> None:
     answer = signed(served, "GET", stored(served, SMALL), Range=text.encode().decode("latin-1"))
     assert (answer.status, answer.problem) == (416, "range")
@@ -121,9 +128,7 @@ def request_bytes(served: Served, method: str, rest: str, *, digest_of: bytes, l
 
     parts = RequestParts(method, served.process.authority, served.base + rest, "")
     keys = served.account.device.sign
-    headers = sign_request(
-        parts, digest_header(digest_of), created=int(time.time()), key=keys.public, signer=keys.sign
-    )
+    headers = sign_request(parts, digest_header(digest_of), created=int(time.time()), key=keys.public, signer=keys.sign)
     headers |= {"Host": served.process.authority}
     headers |= {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
     lines = [f"{method} {served.base}{rest} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
@@ -187,8 +192,20 @@ def test_attack_089_a_signature_fits_one_request(served: Served) -> None:
         ("POST", target, other_body, good, "signature"),
         ("POST", target, body, good | {"Signature": forged["Signature"]}, "signature"),
         ("POST", target, body, forged, "not-found"),
-        ("POST", target, body, signature_headers(keys, authority, "POST", target, body, int(time.time()) - 400), "clock"),
-        ("POST", target, body, signature_headers(keys, authority, "POST", target, body, int(time.time()) + 400), "clock"),
+        (
+            "POST",
+            target,
+            body,
+            signature_headers(keys, authority, "POST", target, body, int(time.time()) - 400),
+            "clock",
+        ),
+        (
+            "POST",
+            target,
+            body,
+            signature_headers(keys, authority, "POST", target, body, int(time.time()) + 400),
+            "clock",
+        ),
     ):
         assert ask(address, method, place, sent, headers=headers).problem == problem
 

@@ -61,9 +61,7 @@ def test_attack_085_everything_acknowledged_survives_kill_9(tmp_path: Path) -> N
         for thread in threads:
             thread.join()
         process.start()
-        newest = HeadResponse.parse(
-            ask(process.address, "GET", served.base + "/head", keys=served.account.device).body
-        )
+        newest = HeadResponse.parse(ask(process.address, "GET", served.base + "/head", keys=served.account.device).body)
         head = parse_head(newest.head, account=served.account.id)
         assert head.version >= len(heads)
         if head.version > len(heads):  # committed, and killed before the answer

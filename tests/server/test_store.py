@@ -171,7 +171,9 @@ async def test_attack_086_a_full_disk_under_a_large_object(
 
     data = os.urandom(objects.INLINE)
     before = await objects.usage(bench.relay, bench.who)
-    monkeypatch.setattr(embedded.os if step == "rename" else embedded, "replace" if step == "rename" else "sync_folder", full)
+    monkeypatch.setattr(
+        embedded.os if step == "rename" else embedded, "replace" if step == "rename" else "sync_folder", full
+    )
     assert await refused(bench.put(data)) is Problem.DISK_FULL
     monkeypatch.undo()
     assert await bench.get(name_of(data)) is None

@@ -39,7 +39,7 @@ def _with(value: dict[int, Any], change: dict[str, Any]) -> bytes:
 
 def _batch_sign(given: Mapping[str, Any]) -> Json:
     key = SignKey(SigningSeed(unhex(given["seed"])))
-    batch = Batch(unhex(given["device"]), given["sequence"], tuple(unhex(frame) for frame in given["frames"]))
+    batch = Batch(unhex(given["device"]), given["sequence"], given["clock"], tuple(map(unhex, given["frames"])))
     return {"content": batch.sign(unhex(given["account"]), key.public, key.sign)}
 
 
@@ -48,14 +48,16 @@ def _batch_parse(given: Mapping[str, Any]) -> Json:
         unhex(given["content"]) + bytes(given.get("zeros", 0)), account=unhex(given["account"]),
         device=unhex(given["device"]), sequence=given["sequence"], key=unhex(given["key"]),
     )  # fmt: skip
-    return {"frames": batch.frames}
+    return {"frames": batch.frames, "clock": batch.clock}
 
 
 def _batch_cases() -> Iterator[Case]:
     seed, device = stream("device a sign"), world.A.id
     frames = [b"any framed frame", b"another"]
-    yield good("sign", "SIG-1", "sign", seed=seed, account=ACCOUNT, device=device, sequence=9, frames=frames)
-    body: dict[int, Any] = {1: 1, 2: device, 3: 9, 4: frames}
+    clock = 1_700_000_000_000 << 16
+    signing = {"seed": seed, "account": ACCOUNT, "device": device, "sequence": 9, "clock": clock, "frames": frames}
+    yield good("sign", "SIG-1", "sign", **signing)
+    body: dict[int, Any] = {1: 1, 2: device, 3: 9, 4: frames, 5: clock}
 
     def statement(raw: bytes, account: bytes = ACCOUNT, sequence: int = 9) -> bytes:
         payload = cbor.encode({1: account, 2: device, 3: sequence, 4: hashlib.sha256(raw).digest()})
@@ -85,7 +87,8 @@ def _batch_cases() -> Iterator[Case]:
     yield parse("no-frames", Failure.SCHEMA, "ENC-9", made(_with(body, {"f4": []})))
     yield parse("frame-not-bytes", Failure.SCHEMA, "ENC-8", made(_with(body, {"f4": [1]})))
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", made(_with(body, {"f4": Drop})))
-    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", made(_with(body, {"f5": 0})))
+    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", made(_with(body, {"f6": 0})))
+    yield parse("clock-2-63", Failure.SCHEMA, "ENC-6", made(_with(body, {"f5": 2**63})))
     yield parse("newer-format", Failure.NEWER_FORMAT, "ENC-10", made(_with(body, {"f1": 2})))
     yield parse("not-deterministic", Failure.ENCODING, "ENC-1", made(cbor.encode(body) + b"\0"))
 
@@ -251,37 +254,45 @@ INDEX = Area("index", _index_cases, {"top": _top_parse, "page": _page_parse, "pa
 def _directory_parse(given: Mapping[str, Any]) -> Json:
     rows = parse_rows(unhex(given["page"]))
     return {
-        "again": cbor.encode([row.to_cbor() for row in rows]),
         "conversations": [row.conversation for row in rows],
         "newest": [row.newest for row in rows],
+        "segments": [[frame.segment for frame in row.frames] for row in rows],
     }
 
 
 def _directory_cases() -> Iterator[Case]:
-    frame = [5, 9, 3, _name("segment"), _chunk(0)]
+    frame = [5, 9, 3, 0, _chunk(0)]
     row: dict[int, Any] = {
         1: bytes(16), 2: "chat-1", 3: "A title", 4: 1, 5: 9, 6: "the last words", 7: "alice", 8: 3, 9: [frame], 10: -1,
     }  # fmt: skip
+    page: dict[int, Any] = {1: 1, 2: [_name("segment 0"), _name("segment 1")], 3: [row]}
 
     def parse(name: str, expect: str, ids: str, **change: Any) -> Case:
         value = dict(row)
         world.apply(value, change)
-        return _case(name, expect, ids, "parse", page=cbor.encode([value]))
+        return _case(name, expect, ids, "parse", page=cbor.encode(page | {3: [value]}))
+
+    def paged(name: str, expect: str, ids: str, **change: Any) -> Case:
+        return _case(name, expect, ids, "parse", page=_with(page, change))
 
     yield parse("parse", OK, "ENG-1")
-    yield good("empty", "ENG-1", "parse", page=cbor.encode([]))
-    yield good("two-rows", "ENG-1", "parse", page=cbor.encode([row, row | {2: "chat-2", 10: 4}]))
+    yield paged("empty", OK, "ENG-1", f2=[], f3=[])
+    yield paged("two-rows", OK, "ENG-1", f3=[row, row | {2: "chat-2", 9: [[5, 9, 3, 1, _chunk(1)], frame], 10: 4}])
     yield parse("longest-title", OK, "ENC-8", f3="x" * 512)
     yield parse("title-too-long", Failure.SCHEMA, "ENC-8", f3="x" * 513)
     yield parse("no-conversation", Failure.SCHEMA, "ENC-8", f2="")
     yield parse("key-short", Failure.SCHEMA, "ENC-7", f1=bytes(15))
     yield parse("floor-below-minus-1", Failure.SCHEMA, "ENC-6", f10=-2)
-    yield parse("nine-frames", Failure.SCHEMA, "ENC-9", f9=[frame] * 9)
+    yield parse("too-many-frames", Failure.SCHEMA, "ENC-9", f9=[frame] * 17)
     yield parse("frame-ends-before-it-begins", Failure.SCHEMA, "ENG-1", f9=[[9, 5, *frame[2:]]])
+    yield parse("segment-not-listed", Failure.SCHEMA, "ENG-5", f9=[[5, 9, 3, 2, _chunk(0)]])
     yield parse("title-not-text", Failure.SCHEMA, "ENC-8", f3=b"A title")
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", f10=Drop)
     yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f11=0)
-    yield bad("not-an-array", Failure.SCHEMA, "ENC-9", "parse", page=cbor.encode(row))
+    yield paged("page-newer-format", Failure.NEWER_FORMAT, "ENC-10", f1=2)
+    yield paged("page-field-unknown", Failure.SCHEMA, "ENC-12", f4=0)
+    yield paged("page-segment-short", Failure.SCHEMA, "ENC-7", f2=[bytes(31)])
+    yield bad("not-a-map", Failure.SCHEMA, "ENC-12", "parse", page=cbor.encode([page]))
 
 
 DIRECTORY = Area("directory", _directory_cases, {"parse": _directory_parse})

@@ -1,7 +1,8 @@
 """The HTTP transport: signed requests, bounded answers, deadlines, typed errors (spec chapter 12).
 
-No redirect is followed, no content coding accepted and nothing retried but a clock offset, so a relay (or whoever
-answers in its place) cannot lead a client anywhere else.
+No redirect is followed, no content coding accepted, and nothing retried but with a relay's clock or, once, when a
+connection ended before the answer to an idempotent request, so a relay (or whoever answers in its place) cannot lead a
+client anywhere else.
 """
 
 from __future__ import annotations

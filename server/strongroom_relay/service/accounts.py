@@ -142,7 +142,7 @@ async def identify(relay: Relay, account: bytes, key: bytes) -> Principal:
             return Principal(account, key, False)
         return None
 
-    found = await relay.store.read(work)
+    found = await relay.store.peek(work)
     if found is None:  # spec: API-20
         raise ProblemError(Problem.NOT_FOUND)
     return found

@@ -42,6 +42,7 @@ class EmbeddedStore:
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="relay-read")
         self._connections: list[sqlite3.Connection] = []
+        self._peeking: sqlite3.Connection | None = None
         try:
             database = self._connect()
             try:
@@ -69,6 +70,14 @@ class EmbeddedStore:
         """Run `work` on a connection of a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
 
+    async def peek(self, work: Work[T]) -> T:
+        """A read of one or two rows. With a write-ahead log it never waits for the writer, so no thread is asked."""
+        if self._journal != "WAL":
+            return await self.read(work)
+        if self._peeking is None:
+            self._peeking = self._connect()
+        return work(self._peeking)
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run file work in a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
@@ -79,7 +88,7 @@ class EmbeddedStore:
         self._jobs.put(None)
         self._writer.join()
         self._readers.shutdown()
-        for database in self._connections:
+        for database in [*self._connections, *([self._peeking] if self._peeking else [])]:
             database.close()
         os.close(self._lock)
 
