@@ -21,10 +21,9 @@ from urllib.parse import urlsplit
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests")]
 
-from relay_process import RelayProcess
-from server.account_builder import Account, DeviceKeys, ask, name_of, signature_headers
-
-from strongroom_protocol.relay_api.messages import RelayInfo
+from relay_process import RelayProcess  # noqa: E402
+from server.account_builder import Account, DeviceKeys, ask, name_of, signature_headers  # noqa: E402
+from strongroom_protocol.relay_api.messages import RelayInfo  # noqa: E402
 
 
 def prepared(keys: DeviceKeys, base: str, authority: str, size: int) -> bytes:
@@ -90,7 +89,8 @@ def main() -> None:
         "puts": len(times), "seconds": round(seconds, 2), "puts_per_second": round(len(times) / seconds),
         "latency_ms_p50": round(times[len(times) // 2] * 1000, 2),
         "latency_ms_p99": round(times[len(times) * 99 // 100] * 1000, 2),
-        "relay_cpu_ms_per_put": round(used / len(times) * 1000, 3), "cores": os.cpu_count(), "sync_ms": sync_ms(given.folder),
+        "relay_cpu_ms_per_put": round(used / len(times) * 1000, 3), "cores": os.cpu_count(),
+        "sync_ms": sync_ms(given.folder),
     }  # fmt: skip
     print(json.dumps(result, indent=2))
 

@@ -38,8 +38,20 @@ SecretsOrUnlock = Callable[[str, bytes, Kdf], Unlock]
 
 
 def with_secrets(passphrase: Passphrase | None, code: RecoveryCode | None) -> SecretsOrUnlock:
-    """Unlock by what a person typed: passphrase, recovery code, or both for a two-secret slot."""
-    return lambda name, salt, kdf: unlock(name=name, salt=salt, kdf=kdf, passphrase=passphrase, code=code)
+    """Unlock by what a person typed: passphrase, recovery code, or both for a two-secret slot.
+
+    Keys are derived once for each salt, however often they are asked for: Argon2id takes most of a second.
+    """
+    known: dict[tuple[str, bytes, Kdf], Unlock] = {}
+
+    def opener(name: str, salt: bytes, kdf: Kdf) -> Unlock:
+        asked = (name, salt, kdf)
+        if asked not in known:
+            known.clear()
+            known[asked] = unlock(name=name, salt=salt, kdf=kdf, passphrase=passphrase, code=code)
+        return known[asked]
+
+    return opener
 
 
 async def create(

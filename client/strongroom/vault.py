@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from strongroom import account, importing
 from strongroom.cache import Cache
 from strongroom.engine.audit import Audit, Progress, audit
 from strongroom.engine.fold import joined
@@ -30,6 +30,10 @@ from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 from strongroom_protocol.manifest.head import Head, parse_head
 from strongroom_protocol.rows.merge import Message, Order, fold
+
+if TYPE_CHECKING:
+    from strongroom import importing
+    from strongroom.account import SecretsOrUnlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,10 @@ class Restored:
 class Vault:
     """A device's vault folder, open. Use as `async with`; one process at a time."""
 
-    def __init__(self, session: Session, *, name: str, relay: str) -> None:
+    def __init__(self, session: Session, *, name: str, relay: str, opener: SecretsOrUnlock | None = None) -> None:
         self._session = session
         self._last: Snapshot | None = None
+        self._opener = opener  # of a login that waits for its confirmation
         self.name = name
         self.relay = relay
 
@@ -93,6 +98,8 @@ class Vault:
 
         The passphrase and the recovery code become a slot each; with `two_secret`, one slot needs both.
         """
+        from strongroom import account
+
         name = names.account_name(name)
         if two_secret:
             openers = [(account.with_secrets(passphrase, code), "passphrase and recovery code")]
@@ -116,6 +123,8 @@ class Vault:
         code: RecoveryCode | None = None,
     ) -> Vault:  # fmt: skip
         """A fresh device. It may read; it writes only after `confirm_devices`."""
+        from strongroom import account
+
         name = names.account_name(name)
         transport = await open_transport(relay)
         try:
@@ -124,7 +133,7 @@ class Vault:
         except BaseException:
             await transport.close()
             raise
-        return cls(session, name=name, relay=relay)
+        return cls(session, name=name, relay=relay, opener=opener)
 
     @classmethod
     async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
@@ -141,6 +150,7 @@ class Vault:
 
     async def close(self) -> None:
         """Release the folder and the connection."""
+        self._opener = None
         await self._session.transport.close()
         self._session.state.close()
 
@@ -168,20 +178,34 @@ class Vault:
 
     async def refresh_login(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> None:
         """Unlock again on a read-only device: admits it for reading for another while and fetches the newest state."""
-        await account.renew_guest(self._session, name=self.name, opener=account.with_secrets(passphrase, code))
+        from strongroom import account
+
+        opener = account.with_secrets(passphrase, code)
+        await account.renew_guest(self._session, name=self.name, opener=opener)
+        self._opener = opener
 
     async def confirm_devices(
         self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None, device_name: str = ""
     ) -> None:
-        """Accept the listed devices and make this device one of them. Needs the passphrase or recovery code."""
-        root = await account.renew_guest(self._session, name=self.name, opener=account.with_secrets(passphrase, code))
+        """Accept the listed devices and make this device one of them.
+
+        Needs the passphrase or recovery code, unless this vault has just been opened with it.
+        """
+        from strongroom import account
+
+        given = passphrase is not None or code is not None
+        opener = self._opener if self._opener and not given else account.with_secrets(passphrase, code)
+        root = await account.renew_guest(self._session, name=self.name, opener=opener)
         if not self._session.may_write:
             await account.confirm(self._session, root, device_name=device_name)
+        self._opener = None
 
     async def import_rows(
         self, rows: Iterable[importing.Imported], *, progress: Callable[[int], None] | None = None
     ) -> importing.Added:
         """Commit imported rows; those that are there already are skipped."""
+        from strongroom import importing
+
         self._session.require_writer()
         return await importing.import_rows(self._session, rows, progress=progress)
 

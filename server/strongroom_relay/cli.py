@@ -84,6 +84,7 @@ async def _serve(given: argparse.Namespace) -> int:
         given.data, origins=tuple(map(_origin, given.origin)), open_registration=given.open_registration,
         cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000),
     )  # fmt: skip
+    # The writer thread takes the interpreter back after every SQLite call; at the default 5 ms it waits too long.
     sys.setswitchinterval(0.0005)
     token = await relay.start()
 

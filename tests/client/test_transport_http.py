@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+
 from strongroom.transport import http as transport_module
 from strongroom.transport import open_transport
 from strongroom.transport.http import HttpTransport
-
 from strongroom_protocol.errors import (
     CallError,
     ClockSkew,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess
 from server.account_builder import Account, DeviceKeys, ask, name_of
-
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.slots import SlotKind
 from strongroom_protocol.relay_api.messages import CommitRequest, CommitResponse, RelayInfo

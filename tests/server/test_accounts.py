@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from server.account_builder import Account, DeviceKeys
 from server.conftest import ORIGIN, Bench, refused
-
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.keys.secrets import UnlockSecret
 from strongroom_protocol.keys.slots import Unlock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
@@ -13,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess
 from server.account_builder import Account, Answer, DeviceKeys, ask, name_of, signature_headers
 from server.conftest import Served, enrolled
-
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.relay_api import messages
 from strongroom_protocol.wire import cbor
@@ -41,10 +42,8 @@ def stored(served: Served, data: bytes) -> str:
 def raw(served: Served, data: bytes, *, seconds: float = 1.0) -> bytes:
     """Everything that comes back for these bytes until the relay closes or is silent."""
     with socket.create_connection(served.process.address, timeout=seconds) as connection:
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
         found = b""
         try:
             while part := connection.recv(65_536):
@@ -89,7 +88,7 @@ def test_an_object_is_put_and_read_whole_and_in_ranges(served: Served, data: byt
 
 @pytest.mark.spec("API-30", "API-31")
 @pytest.mark.parametrize(
-    "text", ["bytes=5000-", "bytes=10-5", "bytes=-5", "bytes=0-1,3-4", "items=0-1", "bytes=٥-", "x"]
+    "text", ["bytes=5000-", "bytes=10-5", "bytes=-5", "bytes=0-1,3-4", "items=0-1", "bytes=\u0665-", "x"]
 )
 def test_ranges_outside_the_object_or_of_another_form_are_refused(served: Served, text: str) -> None:
     answer = signed(served, "GET", stored(served, SMALL), Range=text.encode().decode("latin-1"))
@@ -242,8 +241,8 @@ def test_attack_076_other_accounts_look_like_none(served: Served, method: str, r
 
 TRAVERSALS = [
     "../../relay.db", "..%2f..%2frelay.db", "%2e%2e/%2e%2e/relay.db", "....//relay.db", "/etc/passwd", "%00", "a\x00b",
-    "..\\..\\relay.db", "%c0%ae%c0%ae/", "٠" * 64, "A" * 64, "g" * 64, "0" * 63, "0" * 65, "0" * 4000, "0" * 64 + "/..",
-    "0" * 64 + "%2f..", "0" * 64 + "\n", "upload-00", ".",
+    "..\\..\\relay.db", "%c0%ae%c0%ae/", "\u0660" * 64, "A" * 64, "g" * 64, "0" * 63, "0" * 65, "0" * 4000, 
+    "0" * 64 + "/..",     "0" * 64 + "%2f..", "0" * 64 + "\n", "upload-00", ".",
 ]  # fmt: skip
 
 

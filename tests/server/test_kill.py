@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess
 from server.account_builder import ask, name_of
 from server.conftest import Served, enrolled
-
 from strongroom_protocol.manifest.head import parse_head
 from strongroom_protocol.relay_api.messages import HeadResponse
 from strongroom_relay.cli import main

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess
 from server.account_builder import Account, ask, name_of
 from server.conftest import Served, enrolled
-
 from strongroom_protocol.relay_api.messages import RelayInfo
 
 

@@ -6,12 +6,13 @@ import asyncio
 import errno
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from server.account_builder import name_of
 from server.conftest import Bench, refused
-
 from strongroom_protocol.errors import UpgradeRequired, VaultLocked
 from strongroom_protocol.relay_api.problems import Problem
 from strongroom_relay.service import objects, reading
@@ -141,14 +142,14 @@ async def test_one_failing_piece_of_work_does_not_fail_its_neighbours(bench: Ben
 async def test_attack_086_a_full_database_acknowledges_nothing_and_recovers(bench: Bench) -> None:
     before = await reading.head(bench.relay, bench.who, None)
 
-    def limit(pages: int | None) -> None:
+    def limit(more: int) -> Callable[[sqlite3.Connection], None]:
         def work(database: sqlite3.Connection) -> None:
             (count,) = database.execute("PRAGMA page_count").fetchone()
-            database.execute(f"PRAGMA max_page_count = {count + 2 if pages is None else pages}")
+            database.execute(f"PRAGMA max_page_count = {count + more}")
 
-        return work  # type: ignore[return-value]
+        return work
 
-    await bench.relay.store.write(limit(None))  # type: ignore[func-returns-value]
+    await bench.relay.store.write(limit(2))
     big = [os.urandom(60_000) for _ in range(5)]
     for data in big:
         assert await refused(bench.put(data)) is Problem.DISK_FULL
@@ -156,7 +157,7 @@ async def test_attack_086_a_full_database_acknowledges_nothing_and_recovers(benc
     for data in big:
         assert await bench.get(name_of(data)) is None
     assert await reading.head(bench.relay, bench.who, None) == before
-    await bench.relay.store.write(limit(1_000_000))  # type: ignore[func-returns-value]
+    await bench.relay.store.write(limit(1_000_000))
     for data in big:
         assert await bench.get(await bench.put(data)) == data
     await bench.commit(bench.account.commit())
@@ -171,9 +172,10 @@ async def test_attack_086_a_full_disk_under_a_large_object(
 
     data = os.urandom(objects.INLINE)
     before = await objects.usage(bench.relay, bench.who)
-    monkeypatch.setattr(
-        embedded.os if step == "rename" else embedded, "replace" if step == "rename" else "sync_folder", full
-    )
+    if step == "rename":
+        monkeypatch.setattr("os.replace", full)
+    else:
+        monkeypatch.setattr(embedded, "sync_folder", full)
     assert await refused(bench.put(data)) is Problem.DISK_FULL
     monkeypatch.undo()
     assert await bench.get(name_of(data)) is None

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+from strongroom.cli.context import Context, common, context
+from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.text import moment, safe
 
 
@@ -37,7 +38,9 @@ async def _chats(given: Context) -> int:
             f"{safe(f'{row.sender}: ' if row.sender else '')}{safe(row.preview)}"
             for row in rows
         ]
-        given.emit(data, "\n".join(lines) or "no chats yet: strongroom import PATH…")
+        given.emit(data, "\n".join(lines) or "no chats yet: add some with strongroom import PATH…")
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing; strongroom verify names them")
+            given.note(
+                f"{len(damaged)} objects are damaged or missing, so this is not everything; strongroom verify names them"
+            )
         return EXIT_INCOMPLETE if damaged else 0

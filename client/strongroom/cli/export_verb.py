@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+from strongroom.cli.context import Context, common, context
+from strongroom.cli.errors import EXIT_INCOMPLETE
 
 
 @click.command("export")

@@ -6,27 +6,34 @@ import os
 import platform
 import secrets
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from strongroom.cli import ask
-from strongroom.cli.main import Context, common, context
-from strongroom_protocol.errors import InvalidArgument, StrongroomError
-from strongroom_protocol.keys import recovery_code
+from strongroom.cli import ask, context
+from strongroom.cli.context import Context
+from strongroom.cli.strength import require_strong
+from strongroom_protocol.errors import CallError, InvalidArgument, RelayUnreachable, StrongroomError
+from strongroom_protocol.keys import names, recovery_code
 from strongroom_protocol.keys.secrets import RecoveryCode
 
 
 @click.command("init")
-@common
-@click.option("--registration-token", default="", help="the token the relay printed at its first start")
-@click.option("--recovery-code-out", type=click.Path(), help="write the recovery code there (for scripts)")
-@click.option("--two-secret", is_flag=True, help="need passphrase and recovery code together, always")
-@click.option("--device-name", default=None, help="how this device is called in the list of devices")
+@context.common
+@context.secrets
+@click.option("--registration-token", default="", metavar="TOKEN", help="the token the relay printed at its start")
+@click.option("--recovery-code-out", type=click.Path(), metavar="FILE", help="write the recovery code to a new FILE")
+@click.option("--two-secret", is_flag=True, help="every login needs passphrase and recovery code together")
+@click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(**given: Any) -> int:
-    """Make an account on a relay and make this folder its first device."""
+    """Make an account on a relay, and make this folder its first device.
+
+    The recovery code is shown once and has to be entered again; in scripts, --recovery-code-out FILE keeps it.
+    Without the passphrase and the recovery code nobody can open the account, the relay's operator neither.
+    """
     own = {name: given.pop(name) for name in ("registration_token", "recovery_code_out", "two_secret", "device_name")}
-    called = context(**given)
+    called = context.context(**given)
     return called.run(_init(called, **own))
 
 
@@ -35,14 +42,32 @@ async def _init(
 ) -> int:
     from strongroom.vault import Vault
 
-    relay, name = ask.required(given.relay, "--relay"), ask.required(given.account, "--account")
+    relay = ask.required(given.relay, "--relay")
+    name = names.account_name(ask.required(given.account, "--account"))
+    if (given.vault / "device.db").exists():
+        raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
+    if recovery_code_out is None and not sys.stdin.isatty():
+        raise InvalidArgument("the recovery code must be kept", hint="use --recovery-code-out FILE in scripts")
+    await _reach(relay)
     phrase = ask.passphrase(given, new=True)
+    if not two_secret:
+        require_strong(phrase, account=name)
     code = RecoveryCode(secrets.token_bytes(20))
-    _hand_over(given, code, recovery_code_out)
-    vault = await Vault.create(
-        given.vault, relay=relay, name=name, passphrase=phrase, code=code, two_secret=two_secret,
-        device_name=device_name or platform.node() or "first device", registration_token=registration_token,
-    )  # fmt: skip
+    if recovery_code_out is None:
+        _show(given, code)
+    else:
+        _write(Path(recovery_code_out), code)
+    try:
+        vault = await Vault.create(
+            given.vault, relay=relay, name=name, passphrase=phrase, code=code, two_secret=two_secret,
+            device_name=device_name or platform.node() or "first device", registration_token=registration_token,
+        )  # fmt: skip
+    except RelayUnreachable:
+        raise  # the account may have been made: its code is kept
+    except StrongroomError:
+        if recovery_code_out is not None:
+            os.unlink(recovery_code_out)  # there is no account: a second try may use the same name
+        raise
     async with vault:
         status = await vault.status()
     given.emit(
@@ -52,28 +77,33 @@ async def _init(
     return 0
 
 
-def _hand_over(given: Context, code: RecoveryCode, out: str | None) -> None:
-    text = recovery_code.render(code)
-    if out is not None:
-        try:
-            descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError as error:
-            raise InvalidArgument("the recovery code file exists already", hint="choose another name") from error
-        except OSError as error:
-            raise InvalidArgument("the recovery code file cannot be written") from error
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return
-    if not sys.stdin.isatty():
-        raise InvalidArgument("the recovery code must be kept", hint="use --recovery-code-out FILE in scripts")
+async def _reach(relay: str) -> None:
+    """Find out before anybody types a passphrase that a relay is not there."""
+    from strongroom.transport import open_transport
+
+    if relay.startswith("file:"):
+        return  # a folder needs no finding; it is made only when all else is known
+    transport = await open_transport(relay)
+    try:
+        await transport.relay_info()
+    finally:
+        await transport.close()
+
+
+def _show(given: Context, code: RecoveryCode) -> None:
     given.note("your recovery code, shown this once. Write it down; it opens the account without the passphrase:")
-    click.echo(f"\n    {text}\n", err=True)
-    while True:
-        try:
-            if recovery_code.parse(click.prompt("Enter it again", err=True)) == code:
-                return
-            click.echo("that is a valid code, but not this one", err=True)
-        except StrongroomError as error:
-            click.echo(f"{error}", err=True)
+    click.echo(f"\n    {recovery_code.render(code)}\n", err=True)
+    ask.recovery_code_typed("Enter it again", expected=code)
+
+
+def _write(out: Path, code: RecoveryCode) -> None:
+    try:
+        descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError as error:
+        raise InvalidArgument("the recovery code file exists already", hint="choose another name") from error
+    except OSError as error:
+        raise InvalidArgument("the recovery code file cannot be written", hint="check its folder") from error
+    with os.fdopen(descriptor, "w") as file:
+        file.write(recovery_code.render(code) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -8,41 +8,42 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from strongroom.cli import ask
-from strongroom.cli.main import Context, common, context
+from strongroom.cli import ask, context
+from strongroom.cli.context import Context
+from strongroom.cli.text import safe
 from strongroom_protocol.errors import NotFound
+from strongroom_protocol.keys import names
 
 if TYPE_CHECKING:
     from strongroom.vault import Vault
 
 
 @click.command("login")
-@common
-@click.option("--confirm-devices", is_flag=True, help="accept the listed devices and make this one writable")
-@click.option("--device-name", default=None, help="how this device is called in the list of devices")
+@context.common
+@context.secrets
+@click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase")
+@click.option("--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE")
+@click.option("--confirm-devices", is_flag=True, help="accept the listed devices: this device may write from then on")
+@click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(confirm_devices: bool, device_name: str | None, **given: Any) -> int:
-    """Open an account on this device with the passphrase or the recovery code alone."""
-    called = context(**given)
+    """Open an account on this device, with the passphrase or the recovery code alone.
+
+    The device may read at once. It may write when you have looked at the list of devices and confirmed it, at the
+    prompt or with --confirm-devices: only you can tell that all of them are yours and none is missing. An account made
+    with --two-secret needs both: --passphrase-file (or --passphrase-command) and --recovery-code-file.
+    """
+    called = context.context(**given)
     return called.run(_login(called, confirm_devices, device_name))
 
 
 async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
-    from strongroom.vault import Vault
-
-    phrase, code = ask.unlocking(given)
-    try:
-        vault = await Vault.open(given.vault, relay=given.relay)
-        await _same_account(vault, given)
-    except NotFound:
-        relay, name = ask.required(given.relay, "--relay"), ask.required(given.account, "--account")
-        vault = await Vault.login(given.vault, relay=relay, name=name, passphrase=phrase, code=code)
-    async with vault:
+    async with await _opened(given) as vault:
         if not vault.writable:
-            await vault.refresh_login(passphrase=phrase, code=code)
-            _list_devices(given, vault)
+            given.note("devices of this account, as this relay shows them:")
+            for device in vault.devices():
+                click.echo(f"    {device.id[:8]}  {safe(device.name)}", err=True)
             if confirm or (sys.stdin.isatty() and not given.json and _agreed()):
-                name = device_name or platform.node() or "new device"
-                await vault.confirm_devices(passphrase=phrase, code=code, device_name=name)
+                await vault.confirm_devices(device_name=device_name or platform.node() or "new device")
         status = await vault.status()
         given.emit(
             {
@@ -59,27 +60,40 @@ async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
     return 0
 
 
-def _list_devices(given: Context, vault: Vault) -> None:
-    given.note("devices of this account, as this relay shows them:")
-    for device in vault.devices():
-        click.echo(f"    {device.id[:8]}  {click.unstyle(repr(device.name))}", err=True)
+async def _opened(given: Context) -> Vault:
+    """The folder's vault, unlocked when that is still needed, or a new one."""
+    from strongroom.vault import Vault
+
+    try:
+        vault = await Vault.open(given.vault, relay=given.relay)
+    except NotFound:
+        if (given.vault / "device.db").exists():
+            raise
+        relay = ask.required(given.relay, "--relay")
+        name = names.account_name(ask.required(given.account, "--account"))
+        phrase, code = ask.unlocking(given)
+        return await Vault.login(given.vault, relay=relay, name=name, passphrase=phrase, code=code)
+    try:
+        if given.account is not None and names.account_name(given.account) != vault.name:
+            raise NotFound("the vault in that folder is of another account", hint="use another --vault")
+        if not vault.writable:
+            phrase, code = ask.unlocking(given)
+            await vault.refresh_login(passphrase=phrase, code=code)
+    except BaseException:
+        await vault.close()
+        raise
+    return vault
 
 
 def _agreed() -> bool:
     return click.confirm("Are these all your devices, and nobody else's?", default=False, err=True)
 
 
-async def _same_account(vault: Vault, given: Context) -> None:
-    if given.account is not None and given.account != vault.name:
-        await vault.close()
-        raise NotFound("the vault in that folder is of another account", hint="use another --vault")
-
-
 def _summary(writable: bool, chats: int, rows: int) -> str:
     if writable:
-        return f"logged in; {chats} chats with {rows} records; this device may write"
+        return f"logged in; {chats:,} chats with {rows:,} records; this device may write"
     return (
-        f"logged in, read-only; {chats} chats with {rows} records\n"
+        f"logged in, read-only; {chats:,} chats with {rows:,} records\n"
         "nothing proves yet that the relay shows the newest state; check the devices listed above, then run\n"
         "`strongroom login --confirm-devices`"
     )

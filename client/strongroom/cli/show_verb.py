@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from strongroom.cli.main import EXIT_INCOMPLETE, Context, common, context
+from strongroom.cli.context import Context, common, context
+from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.text import moment, safe
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ async def _show(given: Context, chat: str, last: int) -> int:
             "\n".join(map(_line, messages)) or "no messages",
         )
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing; strongroom verify names them")
+            given.note(
+                f"{len(damaged)} objects are damaged or missing, so this is not everything; strongroom verify names them"
+            )
         return EXIT_INCOMPLETE if damaged else 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from strongroom.cli.main import Context, common, context
+from strongroom.cli.context import Context, common, context
 from strongroom.cli.text import moment, safe
 
 

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from datetime import UTC, datetime
+from typing import Any
 
-_BIDI = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_FORMATTING = frozenset(
+    chr(code)
+    for first, last in (
+        (0xAD, 0xAD), (0x61C, 0x61C), (0x180E, 0x180E), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
+        (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xE0001, 0xE0001),
+    )
+    for code in range(first, last + 1)
+)  # fmt: skip
+"""Direction marks, overrides, isolates, and what is invisible. Joiners stay: scripts and emoji need them."""
 
 
 def moment(ms: int) -> str:
     """`YYYY-MM-DD HH:MM` in UTC."""
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, OSError):
         return "far in the future"
 
 
 def safe(text: str) -> str:
-    """One line without control, bidirectional-override or private characters: a message cannot drive the terminal."""
+    """One line without control, bidirectional or private characters: a message cannot drive the terminal."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(char if _harmless(char) else " " if char in "\n\t" else f"\\u{ord(char):04x}" for char in text)
 
 
+def json_line(data: dict[str, Any]) -> str:
+    """One line of JSON in which characters that could drive a terminal are escaped. Any JSON parser gives them back."""
+    text = json.dumps(data, ensure_ascii=False, sort_keys=True)
+    return text if text.isascii() else "".join(char if _harmless(char) else _escaped(char) for char in text)
+
+
 def _harmless(char: str) -> bool:
-    return unicodedata.category(char) not in ("Cc", "Cs", "Co", "Zl", "Zp") and char not in _BIDI
+    return unicodedata.category(char) not in ("Cc", "Cs", "Co", "Zl", "Zp") and char not in _FORMATTING
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1]
