@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from pathlib import Path
@@ -25,6 +27,7 @@ async def export_snapshot(snapshot: Snapshot, target: Path) -> dict[str, int]:
     loop = asyncio.get_running_loop()
     keys = await snapshot.keys()
     exported = 0
+    stopped = threading.Event()
 
     def chats() -> Iterator[Chat]:
         nonlocal exported
@@ -32,25 +35,39 @@ async def export_snapshot(snapshot: Snapshot, target: Path) -> dict[str, int]:
         for key in keys:
             found: list[Row] = []
             conversation = None
-            for frame in _blocking(spans(snapshot, key), loop):
+            for frame in _blocking(spans(snapshot, key), loop, stopped):
                 conversation = frame.conversation
                 if not set(FACTS).isdisjoint(frame.op):
                     found += [row for row in frame.rows() if row.op in FACTS]
             if conversation is not None:
                 exported += 1
                 known = [row for op in FACTS for row in facts(found, op, order)]
-                rows = chain.from_iterable(frame.rows() for frame in _blocking(spans(snapshot, key), loop))
+                rows = chain.from_iterable(frame.rows() for frame in _blocking(spans(snapshot, key), loop, stopped))
                 yield Chat(conversation, known, fold(conversation, rows, order))
 
-    counts = await loop.run_in_executor(None, lambda: export_json(target, chats()))
+    try:
+        counts = await loop.run_in_executor(None, lambda: export_json(target, chats()))
+    finally:
+        stopped.set()
     return counts | {"conversations": exported}
 
 
-def _blocking(items: AsyncIterator[Frame], loop: asyncio.AbstractEventLoop) -> Iterator[Frame]:
-    """The items of an asynchronous iterator of `loop`, for another thread."""
+def _blocking(
+    items: AsyncIterator[Frame], loop: asyncio.AbstractEventLoop, stopped: threading.Event
+) -> Iterator[Frame]:
+    """The items of an asynchronous iterator of `loop`, for another thread.
+
+    Raises CancelledError when the export is stopped: a loop that closes ends its iterators as if all had been said,
+    and an export that looks whole but is not must never be put into place.
+    """
 
     async def following() -> Frame | None:
         return await anext(items, None)
 
-    while (item := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+    while True:
+        item = asyncio.run_coroutine_threadsafe(following(), loop).result()
+        if stopped.is_set():
+            raise concurrent.futures.CancelledError
+        if item is None:
+            return
         yield item

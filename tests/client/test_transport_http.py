@@ -301,7 +301,7 @@ async def test_an_answer_in_parts_is_asked_for_again() -> None:
         assert await relay.transport.read(ACCOUNT, [(NAME, 0, 1), (NAME, 1, 1)]) == [b"a", None]
 
 
-@pytest.mark.spec("CLIENT-7")
+@pytest.mark.spec("CLIENT-20")
 @pytest.mark.parametrize("rest", [[], [None], [bytes(9_000_000)], [b"a", b"b"]], ids=["none", "gone", "long", "two"])
 async def test_attack_092_the_rest_of_a_long_range_is_what_was_asked_for(rest: list[bytes | None]) -> None:
     half = os.urandom(8_400_000)
@@ -313,7 +313,7 @@ async def test_attack_092_the_rest_of_a_long_range_is_what_was_asked_for(rest: l
         assert await relay.transport.read(ACCOUNT, [(NAME, 0, len(half) + 100)]) == [half + bytes(100)]
 
 
-@pytest.mark.spec("CLIENT-8")
+@pytest.mark.spec("CLIENT-21")
 async def test_attack_092_names_that_nobody_asked_for_are_refused() -> None:
     async with hostile(http(messages.encode_names([NAME, bytes(32)]))) as relay:
         with pytest.raises(UntrustedDataError):

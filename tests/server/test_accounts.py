@@ -13,7 +13,7 @@ from server.conftest import ORIGIN, Bench, refused
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.keys.secrets import UnlockSecret
 from strongroom_protocol.keys.slots import Unlock
-from strongroom_protocol.manifest.slots import SlotKind
+from strongroom_protocol.manifest.slots import SlotKind, SlotSet
 from strongroom_protocol.relay_api.messages import UnlockRequest, UnlockStatement
 from strongroom_protocol.relay_api.problems import Problem
 from strongroom_protocol.wire import cbor
@@ -118,6 +118,23 @@ async def test_login_answers_alike_for_known_and_unknown_names(bench: Bench) -> 
     assert list(one) == list(other)
     assert [len(one[key]) for key in (1, 2, 5)] == [len(other[key]) for key in (1, 2, 5)]
     assert (await accounts.login(bench.relay, "someone")).salt != unknown.salt
+
+
+async def test_login_does_the_same_work_for_known_and_unknown_names(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    parse = SlotSet.parse
+
+    def counting(data: bytes, *, account: bytes) -> SlotSet:
+        sizes.append(len(data))
+        return parse(data, account=account)
+
+    monkeypatch.setattr(SlotSet, "parse", counting)
+    for name in ("anna", "nobody"):
+        await accounts.login(bench.relay, name)
+    assert len(sizes) == 2
+    assert abs(sizes[0] - sizes[1]) < 100
 
 
 async def test_an_unlock_gives_the_slots_and_admits_for_reading(bench: Bench) -> None:

@@ -19,8 +19,9 @@ from relay_process import RelayProcess
 from server.account_builder import Account, Answer, DeviceKeys, ask, name_of, signature_headers
 from server.conftest import Served, enrolled
 from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.manifest.head import Delta, parse_head
 from strongroom_protocol.relay_api import messages
-from strongroom_protocol.wire import cbor
+from strongroom_protocol.wire import cbor, merkle
 
 LARGE = os.urandom(3_000_000)
 SMALL = os.urandom(1000)
@@ -241,8 +242,8 @@ def test_attack_076_other_accounts_look_like_none(served: Served, method: str, r
 
 TRAVERSALS = [
     "../../relay.db", "..%2f..%2frelay.db", "%2e%2e/%2e%2e/relay.db", "....//relay.db", "/etc/passwd", "%00", "a\x00b",
-    "..\\..\\relay.db", "%c0%ae%c0%ae/", "\u0660" * 64, "A" * 64, "g" * 64, "0" * 63, "0" * 65, "0" * 4000, 
-    "0" * 64 + "/..",     "0" * 64 + "%2f..", "0" * 64 + "\n", "upload-00", ".",
+    "..\\..\\relay.db", "%c0%ae%c0%ae/", "\u0660" * 64, "A" * 64, "g" * 64, "0" * 63, "0" * 65, "0" * 4000,
+    "0" * 64 + "/..", "0" * 64 + "%2f..", "0" * 64 + "\n", "upload-00", ".",
 ]  # fmt: skip
 
 
@@ -457,3 +458,37 @@ def test_a_stop_finishes_what_is_under_way_and_takes_nothing_new(tmp_path: Path)
             assert idle.recv(1000) == b""
         process.start()
         assert signed(served, "GET", rest).body == data
+
+
+def test_attack_084_racing_clients_over_http_make_one_chain(tmp_path: Path) -> None:
+    """Six clients with their own idea of the newest head: every version is won once, and the chain has no gap."""
+    wins: list[tuple[int, bytes, bytes | None]] = []
+    with RelayProcess(tmp_path, open_registration=True) as process:
+        served = Served(process, enrolled(process))
+        account = served.account
+
+        def client() -> None:
+            won = 0
+            while won < 4:
+                newest = messages.HeadResponse.parse(signed(served, "GET", "/head").body)
+                head = parse_head(newest.head, account=account.id)
+                body = os.urandom(200)
+                delta = Delta.of([name_of(body)], ())
+                root = merkle.root_of(merkle.append(head.version - 1, newest.peaks, head.hash))
+                mine = account.head(head.version + 1, head.hash, body, delta, log_root=root)
+                request = messages.CommitRequest(mine.message, delta, (body,))
+                answer = signed(served, "POST", "/commit", request.encode())
+                assert (answer.status, answer.problem) in ((200, ""), (409, "conflict"))
+                if answer.status == 200:
+                    won += 1
+                    wins.append((mine.version, mine.hash, mine.previous))
+
+        with ThreadPoolExecutor(6) as pool:
+            for done in [pool.submit(client) for _ in range(6)]:
+                done.result()
+    wins.sort()
+    assert [version for version, _, _ in wins] == list(range(2, 26))
+    before = account.newest.hash
+    for _, own, previous in wins:
+        assert previous == before
+        before = own

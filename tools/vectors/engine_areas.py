@@ -285,7 +285,7 @@ def _directory_cases() -> Iterator[Case]:
     yield parse("floor-below-minus-1", Failure.SCHEMA, "ENC-6", f10=-2)
     yield parse("too-many-frames", Failure.SCHEMA, "ENC-9", f9=[frame] * 17)
     yield parse("frame-ends-before-it-begins", Failure.SCHEMA, "ENG-1", f9=[[9, 5, *frame[2:]]])
-    yield parse("segment-not-listed", Failure.SCHEMA, "ENG-5", f9=[[5, 9, 3, 2, _chunk(0)]])
+    yield parse("segment-not-listed", Failure.SCHEMA, "ENG-9", f9=[[5, 9, 3, 2, _chunk(0)]])
     yield parse("title-not-text", Failure.SCHEMA, "ENC-8", f3=b"A title")
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", f10=Drop)
     yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f11=0)

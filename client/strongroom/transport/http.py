@@ -86,7 +86,7 @@ class HttpTransport:
     async def missing(self, account: bytes, names: Sequence[bytes]) -> list[bytes]:
         body = messages.encode_names(names)
         absent = messages.parse_names(await self._ask("POST", _path(account, "objects/missing"), body))
-        if not set(absent) <= set(names):  # spec: CLIENT-8
+        if not set(absent) <= set(names):  # spec: CLIENT-21
             raise UntrustedDataError(Failure.SCHEMA, "names other than those asked for", subject="missing")
         return absent
 

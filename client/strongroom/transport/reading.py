@@ -34,7 +34,7 @@ async def _completed(ask: Ask, piece: bytes | None, name: bytes, offset: int, le
     while length and piece and have < length and len(piece) >= LIMITS.read_response_bytes // 2:
         answer = await ask([(name, offset + have, length - have)])
         piece = answer[0] if len(answer) == 1 else None
-        if piece is None or len(piece) > length - have:  # spec: CLIENT-7
+        if piece is None or len(piece) > length - have:  # spec: CLIENT-20
             raise UntrustedDataError(Failure.SCHEMA, "not the rest that was asked for", subject=name.hex())
         parts.append(piece)
         have += len(piece)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sqlite3
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from aiohttp import web
 
@@ -13,9 +16,9 @@ from strongroom_protocol.relay_api import messages
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.relay_api.signature import check_body
 from strongroom_relay.http.account_routes import ACCOUNT
-from strongroom_relay.http.app import RELAY, cbor_response, principal, signed
+from strongroom_relay.http.app import RELAY, body_of, cbor_response, principal, signed
 from strongroom_relay.service import objects
-from strongroom_relay.service.relay import Relay, require_writer
+from strongroom_relay.service.relay import Principal, Relay, require_writer
 from strongroom_relay.store.embedded import disk_problem
 
 OBJECT = ACCOUNT + "/objects/{name:[0-9a-f]{64}}"
@@ -51,32 +54,42 @@ async def get(request: web.Request) -> web.StreamResponse:
     """A whole object or one range (RFC 9110 section 14). HEAD gives the size."""
     relay = request.app[RELAY]
     who, _ = await signed(request)
-    name = _name(request)
-    size = await objects.size_of(relay, who, name)
-    if size is None:
-        raise ProblemError(Problem.NOT_FOUND)
-    start, end = _range(request.headers.get("Range"), size)
+    account, name = who.account, _name(request)
+    asked = request.headers.get("Range") if request.method == "GET" else None
+
+    def first(database: sqlite3.Connection) -> tuple[int, int, int, bytes]:
+        size = objects.size_in(database, account, name)
+        if size is None:
+            raise ProblemError(Problem.NOT_FOUND)
+        start, end = _range(asked, size)
+        piece = b"" if request.method == "HEAD" else _piece(relay, account, name, start, end, database)
+        return size, start, end, piece
+
+    size, start, end, piece = await relay.store.read(first)
+    headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+    if asked is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    status = 200 if asked is None else 206
+    if len(piece) == end - start and request.method == "GET":
+        return web.Response(status=status, headers=headers, body=piece)
+    headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
-        return web.Response(
-            headers={"Accept-Ranges": "bytes", "Content-Length": str(size)}, content_type="application/octet-stream"
-        )
-    answer = web.StreamResponse(headers={"Accept-Ranges": "bytes"})
-    answer.content_type = "application/octet-stream"
-    answer.content_length = end - start
-    if "Range" in request.headers:
-        answer.set_status(206)
-        answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    for at in range(start, end, PIECE) or [start]:
-        (piece,) = await objects.read(relay, who, [(name, at, min(PIECE, end - at))]) if end > at else (b"",)
-        if not answer.prepared:
-            if piece is None:
-                raise ProblemError(Problem.NOT_FOUND)
-            await answer.prepare(request)
-        if piece is None or len(piece) != min(PIECE, end - at):
+        return web.Response(headers=headers)
+    answer = web.StreamResponse(status=status, headers=headers)
+    await answer.prepare(request)
+    while start < end:
+        if len(piece) != min(PIECE, end - start):
             raise ConnectionResetError("the object went away while it was sent")
         await answer.write(piece)
+        start += len(piece)
+        piece = await relay.store.read(partial(_piece, relay, account, name, start, end))
     await answer.write_eof()
     return answer
+
+
+def _piece(relay: Relay, account: bytes, name: bytes, start: int, end: int, database: sqlite3.Connection) -> bytes:
+    wanted = min(PIECE, end - start)
+    return objects.read_range(relay, database, account, name, start, wanted) or b"" if wanted else b""
 
 
 async def put(request: web.Request) -> web.Response:
@@ -84,55 +97,57 @@ async def put(request: web.Request) -> web.Response:
     relay = request.app[RELAY]
     who, digest = await principal(request)
     require_writer(who)
-    name = _name(request)
+    name, size = _name(request), request.content_length
     check_body(digest, name)  # the signature covers the digest, and the digest is the name
-    if request.content_length is None:  # spec: API-28
+    if size is None:  # spec: API-28
         raise ProblemError(Problem.BAD_REQUEST, failure="length")
-    if request.content_length > relay.limits.object_bytes:  # spec: API-27
+    if size > relay.limits.object_bytes:  # spec: API-27
         raise ProblemError(Problem.TOO_LARGE)
+    if size < objects.INLINE:
+        data = await body_of(request, size)
+        _require_named(name, hashlib.sha256(data).digest())
+        new = await objects.put_small(relay, who, name, data)
+    else:
+        async with objects.reserved(relay, who, name, size):
+            new = await _put_large(request, who, name)
+    return web.Response(status=201 if new else 200)
+
+
+async def _put_large(request: web.Request, who: Principal, name: bytes) -> bool:
+    relay = request.app[RELAY]
     temporary = relay.store.temporary()
     try:
-        async with objects.reserved(relay, who, name, request.content_length):
-            size, small = await _receive(request, relay, temporary, name)
-            if small is not None:
-                new = await objects.put_small(relay, who, name, small)
-            else:
-                new = await objects.put_file(relay, who, name, size, temporary)
+        size = await _receive(request, relay, temporary, name)
+        return await objects.put_file(relay, who, name, size, temporary)
     except OSError as error:
         raise disk_problem(error) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return web.Response(status=201 if new else 200)
 
 
-async def _receive(request: web.Request, relay: Relay, temporary: Path, name: bytes) -> tuple[int, bytes | None]:
-    """The body's size, and its bytes when small; a large one is in the synced temporary file. Constant memory."""
+async def _receive(request: web.Request, relay: Relay, temporary: Path, name: bytes) -> int:
+    """The body into a synced temporary file, in constant memory; returns its size."""
     hasher = hashlib.sha256()
-    head = bytearray()
     size = 0
-    file = None
-    try:
+    with temporary.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
         async for chunk in request.content.iter_chunked(256 * 1024):
             size += len(chunk)
-            hasher.update(chunk)
-            if file is None and size < objects.INLINE:
-                head += chunk
-                continue
-            if file is None:
-                file = temporary.open("xb")
-                os.fchmod(file.fileno(), 0o600)
-                file.write(head)
-            await relay.store.in_thread(lambda chunk=chunk, file=file: file.write(chunk))  # type: ignore[misc]
-        if hasher.digest() != name:  # spec: API-29
-            raise ProblemError(Problem.BAD_REQUEST, failure="name")
-        if file is None:
-            return size, bytes(head)
+            await relay.store.in_thread(partial(_keep, hasher, file, chunk))
+        _require_named(name, hasher.digest())
         file.flush()
         await relay.store.in_thread(lambda: os.fsync(file.fileno()))
-        return size, None
-    finally:
-        if file is not None:
-            file.close()
+    return size
+
+
+def _keep(hasher: hashlib._Hash, file: BinaryIO, chunk: bytes) -> None:
+    hasher.update(chunk)
+    file.write(chunk)
+
+
+def _require_named(name: bytes, sha256: bytes) -> None:
+    if sha256 != name:  # spec: API-29
+        raise ProblemError(Problem.BAD_REQUEST, failure="name")
 
 
 def _name(request: web.Request) -> bytes:

@@ -9,8 +9,8 @@ import unicodedata
 
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.manifest.head import check_delta, parse_head
-from strongroom_protocol.manifest.keyring import check_writer, parse_keyring
-from strongroom_protocol.manifest.slots import Kdf, SlotKind, SlotSet
+from strongroom_protocol.manifest.keyring import KEM_KEY_BYTES, check_writer, parse_keyring
+from strongroom_protocol.manifest.slots import Kdf, Slot, SlotKind, SlotSet
 from strongroom_protocol.relay_api.messages import (
     CommitResponse,
     LoginResponse,
@@ -77,12 +77,9 @@ async def register(relay: Relay, request: RegisterRequest) -> CommitResponse:
 async def login(relay: Relay, name: str) -> LoginResponse:
     """A challenge and the login salt. An unknown name gets a stable made-up salt: the same shape, the same work."""
     found = await relay.store.read(lambda database: _slots(database, name))
-    salt = relay.prf(b"salt", name.encode())
-    kdf = Kdf.preset()
-    if found is not None:
-        account, encoded = found
-        slots = SlotSet.parse(encoded, account=account)
-        salt, kdf = slots.salt, slots.kdf
+    slots = _slot_set(relay, found)
+    salt = slots.salt if found is not None else relay.prf(b"salt", name.encode())
+    kdf = slots.kdf
     now = relay.clock()
     challenge = relay.randomness(16) + now.to_bytes(8, "big")
     challenge += relay.prf(b"challenge", challenge + name.encode())
@@ -103,10 +100,8 @@ async def unlock(relay: Relay, request: UnlockRequest) -> UnlockResponse:
     if statement.name != name or not _own_challenge(relay, statement, now):  # spec: API-15
         raise ProblemError(Problem.UNLOCK_REFUSED)
     found = await relay.store.read(lambda database: _slots(database, name))
-    slot = None
-    if found is not None:
-        slots = SlotSet.parse(found[1], account=found[0]).slots
-        slot = next((slot for slot in slots if slot.unlock_key == signed.key), None)
+    slots = _slot_set(relay, found).slots
+    slot = next((slot for slot in slots if slot.unlock_key == signed.key), None)
     limited = slot is None or slot.kind is SlotKind.PASSPHRASE
     if limited and not _allowed(relay, name, now):  # spec: API-16
         raise ProblemError(Problem.RATE)
@@ -158,6 +153,18 @@ def require_name(name: str) -> None:
 def _slots(database: sqlite3.Connection, name: str) -> tuple[bytes, bytes] | None:
     row = database.execute("SELECT id, slots FROM accounts WHERE name = ?", (name,)).fetchone()
     return None if row is None else (bytes(row[0]), bytes(row[1]))
+
+
+def _slot_set(relay: Relay, found: tuple[bytes, bytes] | None) -> SlotSet:
+    """The slot set of an account; for a name without one a set of the usual size, so that the work is the same."""
+    if found is None:
+        if not relay.decoy:
+            draw = relay.randomness
+            kinds = (SlotKind.PASSPHRASE, SlotKind.RECOVERY)
+            slots = tuple(Slot(kind, draw(32), draw(KEM_KEY_BYTES), draw(1228)) for kind in kinds)
+            relay.decoy = SlotSet(bytes(32), 1, bytes(32), Kdf.preset(), bytes(32), slots).encode()
+        found = bytes(32), relay.decoy
+    return SlotSet.parse(found[1], account=found[0])
 
 
 def _own_challenge(relay: Relay, statement: UnlockStatement, now: int) -> bool:

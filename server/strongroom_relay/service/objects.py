@@ -138,8 +138,13 @@ def read_range(
 
 async def size_of(relay: Relay, who: Principal, name: bytes) -> int | None:
     """Sealed size of an object, None when it is not there."""
-    row = await relay.store.read(lambda database: _row(database, who.account, name))
-    return None if row is None else int(row[0])
+    return await relay.store.read(lambda database: size_in(database, who.account, name))
+
+
+def size_in(database: sqlite3.Connection, account: bytes, name: bytes) -> int | None:
+    """The same, in a store's thread."""
+    row = _row(database, account, name)
+    return None if row is None else row[0]
 
 
 async def usage(relay: Relay, who: Principal) -> Usage:

@@ -46,6 +46,7 @@ class Relay:
     arriving: dict[bytes, int] = field(default_factory=dict)
     """Bytes of uploads under way, by account."""
     secret: bytes = b""
+    decoy: bytes = b""
     _receipts: SigningKey | None = None
 
     async def start(self) -> str | None:

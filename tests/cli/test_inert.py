@@ -1,0 +1,61 @@
+"""Attack 096: what others wrote cannot drive the terminal."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from cli.command import Person
+
+ATTACKS = {
+    "title": "\x1b]0;owned\x07",
+    "clear": "\x1b[2J\x1b[H",
+    "c1": "\x9b31m",
+    "bell": "\x07\x08\x7f",
+    "return": "honest\rforged",
+    "line": "first\nstrongroom: error: forged",
+    "override": "gpj.\u202eexe",
+    "isolate": "\u2066\u2069\u200f",
+    "separator": "a\u2028b\u2029c",
+    "invisible": "pay\u200bpal\ufeff",
+    "private": "\ue000\U000f0000",
+}
+HARMLESS = "Ünï 家族 👩‍👧 سلام می‌خواهم"
+
+
+def test_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    person.init(f"file://{tmp_path}/store", "ada")
+    lines = []
+    for number, (name, text) in enumerate(ATTACKS.items()):
+        chat, time = f"{name}{text}", 1700000000000 + number
+        lines.append({"type": "conversation", "conversation": chat, "title": f"T {name} {text}", "kind": "group"})
+        lines.append({"type": "message", "conversation": chat, "time": time, "sender": f"s{text}", "text": f"t{text}"})
+    lines.append({"type": "message", "conversation": "fine", "time": 1800000000000, "sender": "ann", "text": HARMLESS})
+    source = person.write("evil.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    seen = [person.run("import", source, "--vault", "vault"), person.run("chats", "--vault", "vault")]
+    assert HARMLESS in seen[1].out
+    assert len(seen[1].out.splitlines()) == len(ATTACKS) + 1
+    for name, text in ATTACKS.items():
+        shown = person.run("show", f"{name}{text}", "--vault", "vault")
+        assert len(shown.out.splitlines()) == 1
+        seen += [shown, person.run("show", f"{name}{text}", "--vault", "vault", "--json")]
+        assert json.loads(seen[-1].out)["messages"][0]["text"] == f"t{text}"
+    seen.append(person.run("import", "evil\x1b[2J\u202e.jsonl", "--vault", "vault", expect=2))
+    for run in seen:
+        for char in run.out + run.err:
+            assert char == "\n" or unicodedata.category(char) not in ("Cc", "Cs", "Co", "Zl", "Zp"), run
+            assert char not in "\u202e\u2066\u2069\u200f\u200b\ufeff", run
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\u202eb"])
+def test_a_device_name_is_inert(tmp_path: Path, name: str) -> None:
+    person = Person(tmp_path)
+    address = ("--relay", f"file://{tmp_path}/store", "--account", "ada", "--passphrase-file", "pw")
+    person.run("init", "--vault", "a", *address, "--recovery-code-out", "code", "--device-name", name)
+    login = person.run("login", "--vault", "b", *address)
+    status = person.run("status", "--vault", "b")
+    assert name not in login.err + login.out + status.out
