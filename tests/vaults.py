@@ -174,7 +174,7 @@ async def login_at(relay: str, folder: Path, opened: SecretsOrUnlock, *, name: s
 def talk(chat: str, count: int, *, start: int = 1_700_000_000_000, step: int = 1000, ids: str = "m") -> list[Imported]:
     """`count` messages of a synthetic conversation."""
     return [
-        (chat, Row(op=Op.PUT, time=start + n * step, id=f"{ids}{start}-{n}", sender=f"s{n % 3}", text=f"{chat} says {n}"))
+        (chat, Row(Op.PUT, start + n * step, id=f"{ids}{start}-{n}", sender=f"s{n % 3}", text=f"{chat} says {n}"))
         for n in range(count)
     ]
 

@@ -215,7 +215,12 @@ def _store(
     known: dict[str, bytes | None] = {
         "relay": relay.encode(), "name": name.encode(), "pin": pin.encode(), "keyrings": chain,
     }  # fmt: skip
-    state.put(device[0] | known | (more or {}))
+    try:
+        state.put(device[0] | known | (more or {}))
+    except BaseException:  # a full disk, for one: an empty state would keep a second try from its folder
+        state.close()
+        _forget(state.folder)
+        raise
     return state
 
 

@@ -108,10 +108,20 @@ async def upload(session: Session, staged: dict[bytes, bytes]) -> tuple[bytes, .
             await session.transport.put(session.account, name, staged[name])
 
     if large:
-        async with asyncio.TaskGroup() as group:
-            for name in await session.transport.missing(session.account, large):
-                group.create_task(put(name))
+        absent = await session.transport.missing(session.account, large)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in absent:
+                    group.create_task(put(name))
+        except ExceptionGroup as failed:
+            raise _first(failed) from failed
     return tuple(small.values())
+
+
+def _first(group: Exception) -> Exception:
+    while isinstance(group, ExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def accept_own(session: Session, head: Head, receipt: bytes, keyrings: list[Keyring]) -> None:

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from strongroom.commit import commit
 from strongroom.engine.change import Change
 from strongroom.engine.fold import fold, merge_full_levels, write_run
+from strongroom.engine.run_writer import split
 from strongroom.engine.snapshot import Snapshot
 from strongroom.session import Session
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
-from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.frame import encode_frame
 from strongroom_protocol.rows.ids import conversation_key, message_id
+from strongroom_protocol.rows.layout import decode_plain, encode_plain
 from strongroom_protocol.rows.model import Op, Row
 from strongroom_protocol.rows.table import Frame, unstamped
 from strongroom_protocol.seal.objects import ObjectType
@@ -27,6 +29,8 @@ FLUSH_ROWS = 65_536
 FLUSH_BYTES = 48 * 1024 * 1024
 BATCH_ROWS = 512
 """Rows up to which an import is an ordinary batch in the tail, not a run."""
+BATCH_BYTES = LIMITS.batch_bytes // 4
+"""The same in bytes of framed frames."""
 
 DAMAGE = (Failure.NAME, Failure.DIGEST, Failure.COMMITMENT, Failure.SEAL, Failure.MISSING, Failure.CONTEXT)
 """What a damaged or missing object looks like; whatever else goes wrong while merging is an error of the commit."""
@@ -71,6 +75,8 @@ async def tidy(session: Session) -> None:
 
 async def _add(session: Session, piece: dict[str, list[Row]], added: Added) -> None:
     frames = [unstamped(conversation, rows) for conversation, rows in sorted(piece.items())]
+    for frame in frames:
+        require_storable(frame)
     written: dict[Op, int] = {}
     known = 0
 
@@ -109,13 +115,32 @@ async def write_rows(session: Session, change: Change, conversations: dict[bytes
     if place > BATCH_ROWS:
         await write_run(change, conversations)
         return
+    framed = tuple(encode_frame(frame.conversation, frame, bare=True) for frame in conversations.values())
+    if sum(map(len, framed)) > BATCH_BYTES or any(map(_spacious, framed)):
+        await write_run(change, conversations)
+        return
     if len(change.tail) >= LIMITS.tail_batches:
         await fold(change)
-    framed = tuple(encode_frame(frame.conversation, frame, bare=True) for frame in conversations.values())
+    if len(change.tail) >= LIMITS.tail_batches:  # not one batch could be read: the tail takes no more
+        await write_run(change, conversations)
+        return
     sign = session.device.sign
     content = Batch(session.device.id, sequence, clock, framed).sign(session.account, sign.public, sign.sign)
     ref = change.sealer.object(ObjectType.BATCH, content, sequence=sequence)
     change.append_batch(TailEntry(ref, session.device.id, sequence, place))
+
+
+def require_storable(frame: Frame) -> None:
+    """Rows are such as every reader accepts, or InvalidArgument is raised: what cannot be read is never committed."""
+    try:
+        for part in split(frame):
+            decode_plain(encode_plain(part))
+    except UntrustedDataError as error:
+        raise InvalidArgument(f"a row cannot be stored: {error}", hint="nothing of this piece was imported") from error
+
+
+def _spacious(framed: bytes) -> bool:
+    return int.from_bytes(framed[1:5], "big") > LIMITS.batch_bytes
 
 
 async def _unknown(base: Snapshot, frame: Frame) -> Frame | None:

@@ -35,12 +35,16 @@ class State:
             raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = _lock(folder)
-        descriptor = os.open(folder / _DATABASE, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        os.close(descriptor)
-        database = _connect(folder)
-        with _translated(), database:
-            database.execute("CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
-            database.execute(f"PRAGMA user_version = {SCHEMA}")
+        try:
+            descriptor = os.open(folder / _DATABASE, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            os.close(descriptor)
+            database = _connect(folder)
+            with _translated(), database:
+                database.execute("CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+                database.execute(f"PRAGMA user_version = {SCHEMA}")
+        except BaseException:
+            os.close(lock)
+            raise
         return cls(folder, database, lock)
 
     @classmethod
@@ -49,14 +53,11 @@ class State:
         if not (folder / _DATABASE).exists():
             raise NotFound("there is no vault in that folder", hint="run strongroom init or strongroom login first")
         lock = _lock(folder)
-        database = _connect(folder)
         try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
-        if version > SCHEMA:
-            raise UpgradeRequired(f"vault state version {version} is newer than {SCHEMA}")
-        return cls(folder, database, lock)
+            return cls(folder, _checked(folder), lock)
+        except BaseException:
+            os.close(lock)
+            raise
 
     def get(self, name: str) -> bytes | None:
         row = self._database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
@@ -89,6 +90,20 @@ class State:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _checked(folder: Path) -> sqlite3.Connection:
+    try:
+        database = _connect(folder)
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
+    if version == SCHEMA:
+        return database
+    database.close()
+    if version > SCHEMA:
+        raise UpgradeRequired(f"vault state version {version} is newer than {SCHEMA}")
+    raise CallError("the vault in that folder was never finished", hint="remove the folder and start again")
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

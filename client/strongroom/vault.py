@@ -232,19 +232,10 @@ class Vault:
     async def restore(self, *, progress: Progress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised."""
         head = await self._session.sync()
-        fallback = False
-        try:
-            snapshot = await self._session.load(head)
-        except UntrustedDataError as error:
-            if error.subject != head.body.hex() or head.version == 1:
-                raise
-            first = error.failure
-            snapshot = await self._session.load(await self._previous(head))
-            snapshot.source.damage[head.body.hex()] = first
-            fallback = True
+        snapshot = await self._readable(head)
         cache = Cache(self._session.state.folder / "objects")
         report = await audit(snapshot, keep=cache, progress=progress)
-        return Restored(report, snapshot.head.version, fallback)
+        return Restored(report, snapshot.head.version, snapshot.head.version != head.version)
 
     async def verify(self, *, progress: Progress | None = None) -> Audit:
         """Fetch and check every byte from the relay, whatever this device has already."""
@@ -277,14 +268,24 @@ class Vault:
 
     async def _current(self) -> Snapshot:
         try:
-            snapshot = await self._session.snapshot()
+            head = await self._session.sync()
         except RelayUnreachable:
             head = self._session.stored_head()
             if head.body not in Cache(self._session.state.folder / "objects"):
                 raise
-            snapshot = await self._session.load(head)
-        self._last = snapshot
-        return snapshot
+        self._last = await self._readable(head)
+        return self._last
+
+    async def _readable(self, head: Head) -> Snapshot:
+        """The state at an accepted head, or at the one before it when the body of the newest is damaged."""
+        try:
+            return await self._session.load(head)
+        except UntrustedDataError as error:
+            if error.subject != head.body.hex() or head.version == 1:
+                raise
+            snapshot = await self._session.load(await self._previous(head))
+            snapshot.source.damage[head.body.hex()] = error.failure
+            return snapshot
 
     async def _previous(self, head: Head) -> Head:
         # Authenticated by the newest head, which names its hash: never a state the relay may choose.

@@ -65,6 +65,7 @@ class Limits:
     read_items: int = 4_096
     read_response_bytes: int = 16 * MIB
     inline_bytes: int = 4 * MIB  # objects carried inside a commit
+    slowest_bytes_s: int = 32 * KIB  # deadlines grow with a body's length, so that slow home uplinks succeed
     signature_age_ms: int = 300_000
     challenge_age_ms: int = 120_000
     guest_ms: int = 7 * 24 * 3600 * 1000  # an unlock admits its key for reading that long

@@ -42,8 +42,12 @@ def test_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path:
     for name, text in ATTACKS.items():
         shown = person.run("show", f"{name}{text}", "--vault", "vault")
         assert len(shown.out.splitlines()) == 1
-        seen += [shown, person.run("show", f"{name}{text}", "--vault", "vault", "--json")]
-        assert json.loads(seen[-1].out)["messages"][0]["text"] == f"t{text}"
+        seen.append(shown)
+    listed = person.run("chats", "--vault", "vault", "--json")
+    seen.append(listed)
+    assert {(chat["id"], chat["title"]) for chat in listed.data["chats"]} >= {
+        (f"{name}{text}", f"T {name} {text}") for name, text in ATTACKS.items()
+    }
     seen.append(person.run("import", "evil\x1b[2J\u202e.jsonl", "--vault", "vault", expect=2))
     for run in seen:
         for char in run.out + run.err:

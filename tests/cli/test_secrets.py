@@ -137,7 +137,7 @@ def test_a_source_that_gives_none_is_2(
 
 @pytest.mark.parametrize(
     "weak",
-    ["short", "12345678901234567890", "passwordpassword", "aaaaaaaaaaaaaaaa", "abcabcabcabc", "qwertyuiopasdfghjkl",
+    ["tulip", "12345678901234567890", "passwordpassword", "aaaaaaaaaaaaaaaa", "abcabcabcabc", "qwertyuiopasdfghjkl",
      "correct horse battery staple", "ada.lovelaceada.lovelace1", "1234 1234 1234", "93718264018"],
 )  # fmt: skip
 def test_a_weak_passphrase_is_refused_with_a_reason(weak: str) -> None:

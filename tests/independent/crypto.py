@@ -154,7 +154,8 @@ def padme(length: int) -> int:
         return length
     e = length.bit_length() - 1
     zeros = e - e.bit_length()
-    return -(-length // 2**zeros) * 2**zeros
+    step = 1 << zeros
+    return -(-length // step) * step
 
 
 def pad(content: bytes, floor: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from typing import Any
@@ -48,7 +49,7 @@ def numbers(values: list[int]) -> bytes:
 def column(number: int, values: list[int]) -> bytes:
     if number not in DELTAS:
         return numbers(values)
-    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(values)]
     return varint(zigzag(values[0])) + (numbers(steps) if steps else b"")
 
 
@@ -285,7 +286,12 @@ def read_rows(value: dict[int, Any], base: Any, cddl: Cddl) -> list[Json]:
     senders = resolved(reader.ints(8, count, len(names)), names, 1)
     if base is None:
         who = resolved(reader.ints(21, count, len(devices) - 1), devices, 0)
-        parts = [reader.ints(20, count, RANGES[20]), who, reader.ints(22, count, RANGES[22]), reader.ints(23, count, RANGES[23])]
+        parts = [
+            reader.ints(20, count, RANGES[20]),
+            who,
+            reader.ints(22, count, RANGES[22]),
+            reader.ints(23, count, RANGES[23]),
+        ]
         origins = [list(origin) for origin in zip(*parts, strict=True)]
     else:
         origins = [[base[0], unhex(base[1]), base[2], base[3] + n] for n in range(count)]
@@ -305,13 +311,13 @@ def read_rows(value: dict[int, Any], base: Any, cddl: Cddl) -> list[Json]:
     rows = []
     for n in range(count):
         detail = next(rest) if marks[n] else None
-        row = {name: values[n] for name, values in plain.items()}
+        row: Json = {name: values[n] for name, values in plain.items()}
         row |= {"id": ids[n], "sender": senders[n], "text": texts[n], "raw": raws[n], "origin": origins[n]}
         row["detail"] = None if not marks[n] else encode(detail)
         rows.append(row)
         check_row(row, marks[n], detail, cddl)
     keys = [order_key(row) for row in rows]
-    if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(keys)):
         raise Bad("frame")
     return rows
 
@@ -337,4 +343,3 @@ def check_row(row: Json, marked: int, detail: Any, cddl: Cddl) -> None:
 def no_empty_map(detail: Any) -> bool:
     """A detail and the maps that its tables ask for hold a field."""
     return bool(detail) and all(item != {} for item in detail.values())
-

@@ -9,7 +9,7 @@ DEPTH = 16
 BYTES = 16 * 1024 * 1024
 
 
-class Bad(Exception):  # noqa: N818
+class Bad(Exception):
     """A failure class."""
 
     def __init__(self, kind: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from typing import Any
 
 import crypto
 import frames
-from crypto import Bad, derive, sha, unhex, unseal
-from plain import Cddl, decode, encode
+from crypto import derive, sha, unhex, unseal
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from plain import Bad, Cddl, decode, encode
 
 Json = dict[str, Any]
 Map = dict[int, Any]
@@ -39,7 +41,7 @@ def object_key(secret: bytes, account: bytes, header: bytes) -> bytes:
     return derive("object", root, header[30:62], sha(b"strongroom/v1/object", account, header[:30]))
 
 
-def seal(given: Json, chunks: list[bytes], digest: bytes, *, all_but_last: bool = False) -> bytes:
+def seal(given: Json, chunks: list[bytes], digest: bytes) -> bytes:
     """Header and sealed chunks."""
     secret, account = unhex(given["secret"]), unhex(given["account"])
     identity = bytes((1, given["type"])) + given["epoch"].to_bytes(4, "big") + unhex(given["writer"])
@@ -48,10 +50,10 @@ def seal(given: Json, chunks: list[bytes], digest: bytes, *, all_but_last: bool 
     hedge = unhex(given["randomness"]) + identity[6:] + identity[1:2] + digest
     header = identity + hmac.digest(salt_key, hedge, "sha256")
     okm = object_key(secret, account, header)
-    cipher = crypto.ChaCha20Poly1305(okm[:32])
-    out = header + okm[32:]
+    cipher = ChaCha20Poly1305(okm[:32])
+    out: bytes = header + okm[32:]
     for index, chunk in enumerate(chunks):
-        out += cipher.encrypt(nonce(index, index + 1 == len(chunks) and not all_but_last), chunk, None)
+        out += cipher.encrypt(nonce(index, index + 1 == len(chunks)), chunk, None)
     return out
 
 
@@ -220,7 +222,7 @@ def root_parse(given: Json, cddl: Cddl) -> Json:
     root: Map = decode(unhex(given["content"]))
     cddl.check("engine-root", root)
     numbers = [run[1] for run in root[2]]
-    if any(a <= b for a, b in zip(numbers, numbers[1:], strict=False)):
+    if any(a <= b for a, b in itertools.pairwise(numbers)):
         raise Bad("schema")
     return {"again": encode(root), "runs": numbers, "rows": sum(run[4] for run in root[2])}
 
@@ -282,7 +284,7 @@ def content_id(given: Json, _: Cddl) -> Json:
     return {"id": "sha256:" + sha(encode(["strongroom/v1/message-id", *(given[n] for n in names)])).hex()}
 
 
-CHECKS = {
+CHECKS: dict[str, dict[str, Any]] = {
     "objects": {"seal": object_seal, "open": object_open},
     "chunks": {"seal": chunks_seal, "open": chunk_open},
     "media": {"seal": media_seal, "descriptor": media_descriptor, "open": media_open},

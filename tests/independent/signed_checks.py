@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import crypto
-from crypto import Bad, derive, public, sha, unhex, unseal
-from plain import Cddl, decode, encode
+from crypto import derive, public, sha, unhex, unseal
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from plain import Bad, Cddl, decode, encode
 from wire_checks import account_id, check_kdf, check_peaks, device_id
 
 Json = dict[str, Any]
@@ -71,7 +73,7 @@ def make_epoch(given: Json, _: Cddl) -> Json:
     secret = derive("epoch", unhex(given["fresh"]) + chain, context=context)
     sealed = None
     if previous is not None:
-        cipher = crypto.ChaCha20Poly1305(derive("epoch-previous", secret, context=context))
+        cipher = ChaCha20Poly1305(derive("epoch-previous", secret, context=context))
         sealed = cipher.encrypt(bytes(12), previous, None)
     return {
         "secret": secret, "check": derive("epoch-check", secret, context=context), "sealed_previous": sealed,
@@ -179,7 +181,7 @@ def succession(old: Keyring, new: Keyring, cddl: Cddl) -> None:
 def whole_chain(keyrings: list[Keyring], cddl: Cddl) -> Keyring:
     if not keyrings or keyrings[0].version != 1:
         raise Bad("chain")
-    for old, new in zip(keyrings, keyrings[1:], strict=False):
+    for old, new in itertools.pairwise(keyrings):
         succession(old, new, cddl)
     return keyrings[-1]
 
@@ -209,9 +211,20 @@ class Head:
 
 def parse_head(given: Json, cddl: Cddl) -> Json:
     head = Head(unhex(given["message"]), unhex(given["account"]), cddl)
-    names = (
-        "version previous keyring_version keyring_hash epoch device sequence body body_size log_root delta_hash time"
-    ).split()
+    names = [
+        "version",
+        "previous",
+        "keyring_version",
+        "keyring_hash",
+        "epoch",
+        "device",
+        "sequence",
+        "body",
+        "body_size",
+        "log_root",
+        "delta_hash",
+        "time",
+    ]
     found = {name: head.map[number] for number, name in enumerate(names, 3)}
     return found | {"hash": head.hash, "signer": head.signer}
 
@@ -259,7 +272,7 @@ def parse_delta(data: bytes, cddl: Cddl) -> list[list[bytes]]:
     delta: list[list[bytes]] = decode(data)
     cddl.check("delta", delta)
     for names in delta:
-        if any(a >= b for a, b in zip(names, names[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(names)):
             raise Bad("schema")
     if set(delta[0]) & set(delta[1]):
         raise Bad("schema")
@@ -406,7 +419,7 @@ def pin_sequences(given: Json, cddl: Cddl) -> Json:
     return {"pin": encode(pin | {11: found})}
 
 
-CHECKS = {
+CHECKS: dict[str, dict[str, Any]] = {
     "hpke-slots": {"open-wrap": open_wrap, "open-slot": open_slot, "check-slots": check_slots},
     "epochs": {"make": make_epoch, "open": open_epochs},
     "keyring": {"parse": parse_keyring, "chain": check_chain},

@@ -14,8 +14,7 @@ from typing import Any
 import seal_checks
 import signed_checks
 import wire_checks
-from crypto import Bad
-from plain import Cddl
+from plain import Bad, Cddl
 
 CHECKS: dict[str, dict[str, Any]] = {**wire_checks.CHECKS, **signed_checks.CHECKS, **seal_checks.CHECKS}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import argon2.low_level
 import crypto
-from crypto import Bad, derive, public, sha, unhex
-from plain import Cddl, decode, encode
+from crypto import derive, public, sha, unhex
+from plain import Bad, Cddl, decode, encode
 
 Json = dict[str, Any]
 
@@ -171,7 +171,9 @@ def _b64(data: bytes) -> str:
 def request_sign(given: Json, _: Cddl) -> Json:
     seed = unhex(given["seed"])
     digest = f"sha-256=:{_b64(sha(unhex(given['body'])))}:"
-    parameters = f'{COMPONENTS};created={given["created"]};keyid="{public(seed).hex()}";alg="ed25519";tag="strongroom-v1"'
+    parameters = (
+        f'{COMPONENTS};created={given["created"]};keyid="{public(seed).hex()}";alg="ed25519";tag="strongroom-v1"'
+    )
     signature = _b64(crypto.sign(seed, _base(given, digest, parameters)))
     headers = {"Content-Digest": digest, "Signature-Input": f"sr={parameters}", "Signature": f"sr=:{signature}:"}
     return {"headers": headers}
@@ -194,7 +196,7 @@ def request_verify(given: Json, _: Cddl) -> Json:
     return {"key": key}
 
 
-CHECKS = {
+CHECKS: dict[str, dict[str, Any]] = {
     "cbor": {"decode": cbor_decode},
     "cose": {"sign": cose_sign, "verify": cose_verify},
     "padding": {

@@ -6,10 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import Area, Case, Json, bad, good, stream, unhex
-from vectors.world import ACCOUNT, Drop
-
 from strongroom_protocol.engine.batch import Batch, parse_batch
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.directory import parse_rows
@@ -20,6 +16,9 @@ from strongroom_protocol.keys.secrets import SigningSeed
 from strongroom_protocol.keys.signing import SignKey
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.wire import cbor, cose
+from vectors import world
+from vectors.case import Area, Case, Json, bad, good, stream, unhex
+from vectors.world import ACCOUNT, Drop
 
 OK = "ok"
 
@@ -228,7 +227,13 @@ def _index_cases() -> Iterator[Case]:
     yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f5=0)
     yield parse("newer-format", Failure.NEWER_FORMAT, "ENC-10", f1=2)
     encoded = cbor.encode(top)
-    for name, key in {"before-all": bytes(16), "one-page": k[0], "two-pages": k[1], "between": k[2], "last": b"\xff" * 16}.items():
+    for name, key in {
+        "before-all": bytes(16),
+        "one-page": k[0],
+        "two-pages": k[1],
+        "between": k[2],
+        "last": b"\xff" * 16,
+    }.items():
         yield good(f"pages-for-{name}", "ENG-3", "pages-for", top=encoded, key=key)
     page = [[k[0], [[5, 9, 3, 0, _chunk(0)], [10, 10, 1, 1, _chunk(4)]]], [k[1], [[0, 6, 9, 1, _chunk(5)]]]]
 

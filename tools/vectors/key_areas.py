@@ -6,10 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import REFUSED, WRONG_SECRET, Area, Case, Json, bad, good, maybe, stream, unhex
-from vectors.recorded import recorded
-
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.keys import names, recovery_code
 from strongroom_protocol.keys.epochs import make_epoch, open_epochs
@@ -31,6 +27,9 @@ from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.keyring import device_id, parse_keyring, recipient_id
 from strongroom_protocol.manifest.slots import Kdf, SlotKind, SlotSet
 from strongroom_protocol.wire import cbor
+from vectors import world
+from vectors.case import REFUSED, WRONG_SECRET, Area, Case, Json, bad, good, maybe, stream, unhex
+from vectors.recorded import recorded
 
 # ---------------------------------------------------------------- normal forms
 

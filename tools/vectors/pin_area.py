@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import Area, Case, Json, bad, good, stream, unhex
-from vectors.world import ACCOUNT, Drop
-
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.manifest.head import parse_head
 from strongroom_protocol.manifest.keyring import parse_keyring
 from strongroom_protocol.manifest.pin import Pin, accept_head, accept_keyrings, accept_sequences
 from strongroom_protocol.wire import cbor, merkle
+from vectors import world
+from vectors.case import Area, Case, Json, bad, good, stream, unhex
+from vectors.world import ACCOUNT, Drop
 
 OK = "ok"
 
@@ -108,9 +107,7 @@ def _cases() -> Iterator[Case]:
     yield keyrings("older", Failure.ROLLBACK, "PIN-3", at_2, two.message, one.message)
     yield keyrings("version-skipped", Failure.CHAIN, "KR-8", at_1, one.message, three.message)
 
-    def head(
-        name: str, expect: str, ids: str, pin: Pin | None, keyring: Any, message: bytes, **change: Any
-    ) -> Case:
+    def head(name: str, expect: str, ids: str, pin: Pin | None, keyring: Any, message: bytes, **change: Any) -> Case:
         version = cbor.decode(cbor.decode(message)[2])[3]
         given: dict[str, Any] = {
             "pin": None if pin is None else pin.encode(), "keyring": keyring.message, "head": message,
@@ -139,14 +136,30 @@ def _cases() -> Iterator[Case]:
         entries, log = _million(step - 1)
         message = world.head_bytes(payload, world.B, f3=step, f12=merkle.root_of(log), f4=stream("previous"))
         path, proof = entries
-        yield head(
-            f"{step - 1}-ahead", expect, "PIN-8", far, two, message, peaks=log, consistency=proof, cut_path=path
-        )
-    yield head("peaks-of-another-log", Failure.LOG, "LOG-2", None, three, heads[3].message, peaks=_peaks(2), cut_path=cut_path)
-    yield head("does-not-descend", Failure.LOG, "LOG-1", _replaced(at_2, stream("other head")), three, heads[3].message, **fourth)
+        yield head(f"{step - 1}-ahead", expect, "PIN-8", far, two, message, peaks=log, consistency=proof, cut_path=path)
+    yield head(
+        "peaks-of-another-log", Failure.LOG, "LOG-2", None, three, heads[3].message, peaks=_peaks(2), cut_path=cut_path
+    )
+    yield head(
+        "does-not-descend",
+        Failure.LOG,
+        "LOG-1",
+        _replaced(at_2, stream("other head")),
+        three,
+        heads[3].message,
+        **fourth,
+    )
     wrong_proof = fourth | {"consistency": proof_1_3}
     yield head("proof-of-another-size", Failure.LOG, "LOG-3", at_2, three, heads[3].message, **wrong_proof)
-    yield head("cut-not-in-the-log", Failure.LOG, "LOG-4", at_2, three, heads[3].message, **(fourth | {"cut_path": cut_path[:1]}))
+    yield head(
+        "cut-not-in-the-log",
+        Failure.LOG,
+        "LOG-4",
+        at_2,
+        three,
+        heads[3].message,
+        **(fourth | {"cut_path": cut_path[:1]}),
+    )
     third = world.payload_3()
     before = world.keyring_3_bytes(f14={1: 3, 2: stream("a later head")})
     later = parse_keyring(before, account=ACCOUNT)
@@ -169,7 +182,9 @@ def _cases() -> Iterator[Case]:
     def sequences(name: str, expect: str, ids: str, **found: int) -> Case:
         by_id = {world.A.id.hex(): found.get("a"), world.B.id.hex(): found.get("b")}
         given = {key: value for key, value in by_id.items() if value is not None}
-        return _case(f"sequences-{name}", expect, ids, "sequences", pin=at_2.encode(), sequences=given, device=world.A.id)
+        return _case(
+            f"sequences-{name}", expect, ids, "sequences", pin=at_2.encode(), sequences=given, device=world.A.id
+        )
 
     yield sequences("grow", OK, "PIN-4", a=5, b=9)
     yield sequences("same", OK, "PIN-4", a=1, b=2)

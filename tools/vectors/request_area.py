@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors.case import Area, Case, Json, bad, good, stream, unhex
-
 from strongroom_protocol.keys.secrets import SigningSeed
 from strongroom_protocol.keys.signing import SignKey
 from strongroom_protocol.relay_api.problems import Problem
@@ -18,6 +16,7 @@ from strongroom_protocol.relay_api.signature import (
     sign_request,
     verify_request,
 )
+from vectors.case import Area, Case, Json, bad, good, stream, unhex
 
 CREATED = 1_700_000_000
 
@@ -45,11 +44,13 @@ def _cases() -> Iterator[Case]:
     yield good("sign", "HSIG-4", "sign", **base, body=body, seed=seed, created=CREATED)
     get = base | {"method": "GET", "path": "/v1/accounts/ab/head", "query": "?since=3"}
     yield good("sign-query-empty-body", "HSIG-4", "sign", **get, body=b"", seed=seed, created=CREATED)
-    headers = _sign({**base, "body": body.hex(), "seed": seed.hex(), "created": CREATED})["headers"]
+    headers: dict[str, str] = _sign({**base, "body": body.hex(), "seed": seed.hex(), "created": CREATED})["headers"]
 
     def verify(name: str, problem: Problem | None, ids: str, **change: Any) -> Case:
         given = {**base, "headers": headers, "body": body, "now_ms": CREATED * 1000} | change
-        return good(name, ids, "verify", **given) if problem is None else bad(name, problem.code, ids, "verify", **given)
+        return (
+            good(name, ids, "verify", **given) if problem is None else bad(name, problem.code, ids, "verify", **given)
+        )
 
     def header(name: str, old: str, new: str) -> dict[str, str]:
         return headers | {name: headers[name].replace(old, new)}

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import Area, Case, Json, bad, good, maybe, unhex
-from vectors.recorded import recorded
-
 from strongroom_protocol.errors import Failure
+from strongroom_protocol.rows.columns import encode_ints
 from strongroom_protocol.rows.compression import deflate
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import content_id, conversation_key
 from strongroom_protocol.rows.layout import encode_plain
 from strongroom_protocol.rows.model import Origin, Row
 from strongroom_protocol.rows.store import DELTAS, Col
-from strongroom_protocol.rows.columns import encode_ints
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.wire import cbor
+from vectors import world
+from vectors.case import Area, Case, Json, bad, good, maybe, unhex
+from vectors.recorded import recorded
 
 OK = "ok"
 
@@ -65,17 +64,20 @@ A, B = world.A.id, world.B.id
 
 def _rows() -> list[Row]:
     """One row of every kind of column content."""
-    origin = Origin(1_700_000_000_000 << 16, A, 5, 0)
+    start, clock = 1_600_000_000_000, 1_700_000_000_000 << 16
+    one = [Origin(clock, A, 5, n) for n in range(3)]
+    two = [Origin(clock + 9, B, 2, n) for n in range(6)]
+    chinese, thumb = "\u6e2c\u8a66", "\U0001f44d"
     return [
-        Row(0, 1_600_000_000_000, 1, "100", "alice", 0, "hello", b"[08:00] <alice> hello", origin=origin),
-        Row(0, 1_600_000_000_500, 2, "msg-7", "bob", 1, "\u6e2c\u8a66", b"no text in it", 16, 0, {9: "t"}, origin._replace(position=1)),
-        Row(0, 1_600_000_001_000, 3, None, "bob", 0, "same", None, 1, 1, None, origin._replace(position=2)),
-        Row(1, 1_600_000_001_000, 4, "100", "alice", 0, "hello!", None, 0, 0, {1: 1_600_000_002_000}, Origin(origin.hlc + 7, B, 2, 0)),
-        Row(2, 1_600_000_003_000, 5, "msg-7", None, 1, None, None, 0, 0, None, Origin(origin.hlc + 9, B, 2, 1)),
-        Row(3, 1_600_000_003_001, 6, "100", "carol", 1, "\U0001f44d", None, 0, 0, None, Origin(origin.hlc + 9, B, 2, 2)),
-        Row(4, 1_600_000_003_002, 7, None, None, 2, "A title", None, 0, 0, {1: "topic"}, Origin(origin.hlc + 9, B, 2, 3)),
-        Row(5, 1_600_000_003_003, 8, None, "alice", 0, "Alice", None, 0, 0, {8: True}, Origin(origin.hlc + 9, B, 2, 4)),
-        Row(6, 1_600_000_003_004, 9, None, None, 0, "file.txt", None, 0, 0, {6: 12, 99: [1]}, Origin(origin.hlc + 9, B, 2, 5)),
+        Row(0, start, 1, "100", "alice", 0, "hello", b"[08:00] <alice> hello", origin=one[0]),
+        Row(0, start + 500, 2, "msg-7", "bob", 1, chinese, b"no text in it", 16, 0, {9: "t"}, one[1]),
+        Row(0, start + 1000, 3, None, "bob", 0, "same", None, 1, 1, None, one[2]),
+        Row(1, start + 1000, 4, "100", "alice", 0, "hello!", None, 0, 0, {1: start + 2000}, two[0]),
+        Row(2, start + 3000, 5, "msg-7", None, 1, None, None, 0, 0, None, two[1]),
+        Row(3, start + 3001, 6, "100", "carol", 1, thumb, None, 0, 0, None, two[2]),
+        Row(4, start + 3002, 7, None, None, 2, "A title", None, 0, 0, {1: "topic"}, two[3]),
+        Row(5, start + 3003, 8, None, "alice", 0, "Alice", None, 0, 0, {8: True}, two[4]),
+        Row(6, start + 3004, 9, None, None, 0, "file.txt", None, 0, 0, {6: 12, 99: [1]}, two[5]),
     ]  # fmt: skip
 
 
@@ -200,7 +202,9 @@ def _plaintext_cases(decoded: Decoded, bare: dict[int, Any]) -> Iterator[Case]:
     yield column("varint-not-shortest", Failure.FRAME, "FRAME-9", Col.KIND, b"\x01\x80\x00\x00\x01\x02")
     yield column("varint-over-64-bits", Failure.FRAME, "FRAME-9", Col.KIND, b"\x00" + b"\xff" * 9 + b"\x7f")
     yield column("column-of-zeros", Failure.FRAME, "FRAME-3", Col.KIND, b"\x00\x00")
-    yield column("text-too-long", Failure.LIMIT, "FRAME-10", Col.TEXT_LENGTH, _column(Col.TEXT_LENGTH, [1, 2**20 + 2, 1]))
+    yield column(
+        "text-too-long", Failure.LIMIT, "FRAME-10", Col.TEXT_LENGTH, _column(Col.TEXT_LENGTH, [1, 2**20 + 2, 1])
+    )
     yield column("lengths-too-long", Failure.FRAME, "FRAME-11", Col.TEXT_LENGTH, _column(Col.TEXT_LENGTH, [10, 10, 11]))
     yield column("text-not-utf8", Failure.FRAME, "FRAME-11", Col.TEXT_BYTES, b"\xff" * len(simple[4][Col.TEXT_BYTES]))
     yield column("empty-byte-column", Failure.FRAME, "FRAME-13", Col.BEFORE_BYTES, b"")
@@ -216,7 +220,9 @@ def _plaintext_cases(decoded: Decoded, bare: dict[int, Any]) -> Iterator[Case]:
     number = dict(texts)
     number[4] = {**texts[4], int(Col.ID_BYTES): b"aa12cc"}
     yield decoded("number-as-text", Failure.FRAME, "FRAME-15", _framed(cbor.encode(number)))
-    yield column("number-of-19-digits", Failure.FRAME, "FRAME-15", Col.ID_NUMBER, _column(Col.ID_NUMBER, [1, 2, 10**18]))
+    yield column(
+        "number-of-19-digits", Failure.FRAME, "FRAME-15", Col.ID_NUMBER, _column(Col.ID_NUMBER, [1, 2, 10**18])
+    )
     yield top("sender-unused", Failure.FRAME, "FRAME-16", f5=["alice", "bob", "carol"])
     yield top("sender-twice", Failure.FRAME, "FRAME-16", f5=["alice", "alice"])
     yield column("senders-not-in-order", Failure.FRAME, "FRAME-16", Col.SENDER, _column(Col.SENDER, [2, 1, 2]))
@@ -295,4 +301,3 @@ MESSAGE_IDS = Area(
         "content-id": _content_id,
     },
 )
-

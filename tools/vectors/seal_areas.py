@@ -6,9 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import Area, Case, Json, bad, good, stream, unhex
-
 from strongroom_protocol.engine.refs import ChunkRef
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.keys.epochs import EpochKeys
@@ -26,6 +23,8 @@ from strongroom_protocol.seal.objects import (
 )
 from strongroom_protocol.wire import cbor
 from strongroom_protocol.wire.padding import pad
+from vectors import world
+from vectors.case import Area, Case, Json, bad, good, stream, unhex
 
 ACCOUNT = world.ACCOUNT
 SECRET = world.SECRET_1.reveal()

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors import world
-from vectors.case import Area, Case, Json, bad, good, maybe, stream, unhex
-from vectors.world import ACCOUNT, Drop
-
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.manifest.head import Delta, check_delta, check_follows, parse_head
 from strongroom_protocol.manifest.keyring import Keyring, check_chain, check_cut, check_writer, parse_keyring
 from strongroom_protocol.manifest.receipt import Chain, Receipt, verify_receipt
 from strongroom_protocol.wire import cbor, cose
+from vectors import world
+from vectors.case import Area, Case, Json, bad, good, maybe, stream, unhex
+from vectors.world import ACCOUNT, Drop
 
 OK = "ok"
 
@@ -37,7 +36,7 @@ def _parse_keyring(given: Mapping[str, Any]) -> Json:
         "epoch": keyring.epoch,
         "root_key": keyring.root_key,
         "devices": [device.id for device in keyring.devices],
-        "revoked": [ident for ident in keyring.revoked],
+        "revoked": list(keyring.revoked),
     }
 
 
@@ -45,6 +44,9 @@ def _check_chain(given: Mapping[str, Any]) -> Json:
     chain = [_keyring_of(message, given) for message in given["chain"]]
     newest = check_chain(chain, account=unhex(given["account"]))
     return {"hash": newest.hash, "version": newest.version}
+
+
+_DROP: Any = Drop
 
 
 def _wrong_type(value: Any) -> Any:
@@ -398,7 +400,7 @@ def _receipt_cases() -> Iterator[Case]:
     of_keyring = message(f2=1, f3=1, f4=one.hash, f5=None)
     yield case("of-a-keyring", OK, "RCPT-2", of_keyring, chain=1, version=1, hash=one.hash, previous=None)
     for key, value in payload.items():
-        yield case(f"field-{key}-missing", Failure.SCHEMA, "ENC-12", message(**{f"f{key}": Drop}))
+        yield case(f"field-{key}-missing", Failure.SCHEMA, "ENC-12", message(**{f"f{key}": _DROP}))
         wrong = message(**{f"f{key}": _wrong_type(value)})
         yield case(f"field-{key}-wrong-type", Failure.SCHEMA, "ENC-6", wrong)
     yield case("field-unknown", Failure.SCHEMA, "ENC-12", message(f7=0))

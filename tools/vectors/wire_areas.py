@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vectors.case import Area, Case, Json, bad, good, shown, stream, unhex
-
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.keys.secrets import SigningSeed
 from strongroom_protocol.keys.signing import SignKey
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.wire import cbor, cose, merkle, padding
+from vectors.case import Area, Case, Json, bad, good, shown, stream, unhex
 
 # ---------------------------------------------------------------- CBOR
 
@@ -48,15 +47,15 @@ def _cbor_cases() -> Iterator[Case]:
     mixed = cbor.encode({1: 0, 24: 0, -1: 0, b"": 0, "": 0, "a": 0, 256: 0, b"abc": 0, "zz": 0})
     yield good("map-keys-by-encoding", "ENC-2", "decode", data=mixed)
     refused = {
-        "duplicate-key": ("a201010102", "ENC-3"),
+        "duplicate-key": ("a201010102", "ENC-2"),
         "long-integer": ("1801", "ENC-1"),
         "long-integer-16": ("1900ff", "ENC-1"),
         "long-integer-32": ("1a0000ffff", "ENC-1"),
         "long-integer-64": ("1b00000000ffffffff", "ENC-1"),
         "long-length": ("5801ab", "ENC-1"),
         "long-array-length": ("980101", "ENC-1"),
-        "trailing-byte": ("0101", "ENC-1"),
-        "trailing-item": ("a0a0", "ENC-1"),
+        "trailing-byte": ("0101", "ENC-3"),
+        "trailing-item": ("a0a0", "ENC-3"),
         "nothing": ("", "ENC-1"),
         "cut-short": ("4301ab", "ENC-1"),
         "map-cut-short": ("a101", "ENC-1"),
@@ -70,19 +69,19 @@ def _cbor_cases() -> Iterator[Case]:
         "indefinite-array": ("9f01ff", "ENC-1"),
         "indefinite-map": ("bf0102ff", "ENC-1"),
         "break-alone": ("ff", "ENC-1"),
-        "tag": ("c001", "ENC-1"),
-        "tag-self-described": ("d9d9f700", "ENC-1"),
-        "tag-cose-sign1": ("d28440a04040", "ENC-1"),
-        "float-16": ("f93c00", "ENC-1"),
-        "float-32": ("fa3f800000", "ENC-1"),
-        "float-64": ("fb3ff0000000000000", "ENC-1"),
-        "float-nan": ("f97e00", "ENC-1"),
-        "float-in-map": ("a101f93c00", "ENC-1"),
-        "undefined": ("f7", "ENC-1"),
-        "simple-value": ("e0", "ENC-1"),
-        "simple-value-two-bytes": ("f820", "ENC-1"),
-        "bignum": ("c249010000000000000000", "ENC-1"),
-        "negative-bignum": ("c349010000000000000000", "ENC-1"),
+        "tag": ("c001", "ENC-3"),
+        "tag-self-described": ("d9d9f700", "ENC-3"),
+        "tag-cose-sign1": ("d28440a04040", "ENC-3"),
+        "float-16": ("f93c00", "ENC-3"),
+        "float-32": ("fa3f800000", "ENC-3"),
+        "float-64": ("fb3ff0000000000000", "ENC-3"),
+        "float-nan": ("f97e00", "ENC-3"),
+        "float-in-map": ("a101f93c00", "ENC-3"),
+        "undefined": ("f7", "ENC-3"),
+        "simple-value": ("e0", "ENC-3"),
+        "simple-value-two-bytes": ("f820", "ENC-3"),
+        "bignum": ("c249010000000000000000", "ENC-3"),
+        "negative-bignum": ("c349010000000000000000", "ENC-3"),
         "reserved-information": ("1c", "ENC-1"),
         "text-not-utf8": ("61ff", "ENC-1"),
         "text-surrogate": ("63eda080", "ENC-1"),

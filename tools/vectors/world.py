@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from vectors.case import stream
-from vectors.recorded import recorded
-
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, wrap_epoch
 from strongroom_protocol.keys.hpke import KemKey
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
@@ -18,6 +15,8 @@ from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.head import Delta, Head, parse_head
 from strongroom_protocol.manifest.keyring import Device, Keyring, parse_keyring, recipient_id
 from strongroom_protocol.wire import cbor, cose, merkle
+from vectors.case import stream
+from vectors.recorded import recorded
 
 TIME = 1_700_000_000_000
 

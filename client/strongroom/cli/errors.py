@@ -56,7 +56,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
     code = exit_code(shown)
     name, message, hint = type(shown).__name__, str(shown), getattr(shown, "hint", "")
     if isinstance(shown, click.ClickException):
-        name, message, hint = "UsageError", _usage(shown), "see strongroom --help, or --help of the verb"
+        name, message = "UsageError", _usage(shown)
     elif isinstance(shown, WrongSecret):
         message = "wrong passphrase or recovery code, or no such account"  # nobody is told which: names stay private
     elif code == EXIT_INTERNAL:
@@ -64,6 +64,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
         hint = "this is a bug; STRONGROOM_DEBUG=1 shows where it happened, without your data"
         if os.environ.get("STRONGROOM_DEBUG") == "1":
             click.echo("\n".join(_trace(shown)), err=True)
+    hint = hint or "see strongroom --help, or --help of the verb"
     if as_json:
         data = {"error": name, "message": message, "hint": hint, "exit": code}
         if isinstance(shown, UntrustedDataError):

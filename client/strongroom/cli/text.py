@@ -36,7 +36,7 @@ def safe(text: str) -> str:
 def json_line(data: dict[str, Any]) -> str:
     """One line of JSON in which characters that could drive a terminal are escaped. Any JSON parser gives them back."""
     text = json.dumps(data, ensure_ascii=False, sort_keys=True)
-    return text if text.isascii() else "".join(char if _harmless(char) else _escaped(char) for char in text)
+    return text if text.isascii() and text.isprintable() else "".join(map(_escaped, text))
 
 
 def _harmless(char: str) -> bool:
@@ -44,4 +44,6 @@ def _harmless(char: str) -> bool:
 
 
 def _escaped(char: str) -> str:
-    return json.dumps(char)[1:-1]
+    if _harmless(char):
+        return char
+    return "".join(f"\\u{unit:04x}" for unit in memoryview(char.encode("utf-16-le", "surrogatepass")).cast("H"))

@@ -51,6 +51,7 @@ async def audit(snapshot: Snapshot, *, keep: Cache | None = None, progress: Prog
     _count_unreachable(report, held)
     report.rows += sum(entry.rows for entry in snapshot.body.tail)
     report.damaged |= snapshot.source.damage
+    batches = {entry.ref.name.hex(): entry.rows for entry in snapshot.body.tail}
     total, done = sum(ref.size for ref, _ in refs), 0
     for group in _groups(refs):
         answers = await snapshot.source.whole([ref for ref, _ in group])
@@ -58,11 +59,12 @@ async def audit(snapshot: Snapshot, *, keep: Cache | None = None, progress: Prog
             report.objects += 1
             report.bytes += ref.size
             _examine(report, snapshot, ref, kind, data, held.get(ref.name, []))
-            if keep is not None and data is not None and ref.name not in keep:
+            if keep is not None and data is not None and keep.get(ref.name) != data:
                 keep.put(ref.name, data)
             done += ref.size
         if progress is not None:
             progress(done, total)
+    report.rows_lost += sum(rows for name, rows in batches.items() if name in report.damaged)
     return report
 
 

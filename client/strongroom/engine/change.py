@@ -11,6 +11,8 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.body import Body, TailEntry
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.engine.root import EngineRoot, Run
+from strongroom_protocol.errors import IncompleteError
+from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.seal.objects import ObjectType
 
 
@@ -55,6 +57,7 @@ class Change:
         self._runs = [run for run in self._runs if run.number not in gone]
         for run in runs:
             self.drops |= {ref.name for ref in run.index.refs}
+            # What only a damaged top names cannot be dropped: the relay keeps an object of pages too many.
             self.drops |= {top.pages.name for top in await self.base.both_tops(run)}
         self._root_changed = True
 
@@ -71,6 +74,11 @@ class Change:
         old = self.base.body
         root = old.root
         if self._root_changed:
+            if len(self._runs) > LIMITS.runs or len(self._tail) > LIMITS.tail_batches:
+                raise IncompleteError(
+                    "damaged indexes cannot be merged and leave no room for more runs",
+                    damaged=tuple(self.base.source.damage), hint="see strongroom verify; nothing was changed",
+                )  # fmt: skip
             directory, dropped = await self.directory.finish(self.sealer)
             self.drops |= dropped
             if old.root is not None:

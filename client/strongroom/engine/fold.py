@@ -69,10 +69,14 @@ async def write_run(change: Change, conversations: dict[bytes, Frame]) -> Run:
 
 
 async def merge_full_levels(change: Change) -> bool:
-    """Merge the runs of the lowest level when it has FAN_IN, and on up while that fills the next. Returns whether."""
+    """Merge the runs of the lowest level when it has FAN_IN, and on up while that fills the next. Returns whether.
+
+    A run whose index is damaged beyond its mirror stays as it is and counts for nothing.
+    """
     chosen: list[Run] = []
-    for level in range(1 + max((run.level for run in change.runs), default=0)):
-        here = [run for run in change.runs if run.level == level]
+    whole = [run for run in change.runs if len(await change.base.entries(run)) == run.frames]
+    for level in range(1 + max((run.level for run in whole), default=0)):
+        here = [run for run in whole if run.level == level]
         if len(here) + bool(chosen) < FAN_IN:
             break
         # What a merge would make completes the next level too: all of it is written once, not level by level.
@@ -85,7 +89,8 @@ async def merge_full_levels(change: Change) -> bool:
 async def merge(change: Change, runs: Sequence[Run]) -> None:
     """Runs become one of the next level; frames that need no change are referenced, not rewritten.
 
-    Raises UntrustedDataError when anything of them cannot be read: nothing may be lost by tidying up.
+    Frames that cannot be read are referenced as they are: nothing may be lost by tidying up. Raises
+    UntrustedDataError when it is not known what a run holds.
     """
     base = change.base
     segments = await segments_of(base, runs)
@@ -148,6 +153,8 @@ async def _write_group(
         writer.refer(key, group[0], segments[group[0].segment])
         return
     frames = await base.frames(key, group)
-    if len(frames) != len(group):
-        raise UntrustedDataError(Failure.MISSING, "a frame is damaged", subject=group[0].segment.hex())
-    writer.add(key, joined(frames))
+    if len(frames) == len(group):
+        writer.add(key, joined(frames))
+        return
+    for ref in group:  # one is damaged: it may be mended yet
+        writer.refer(key, ref, segments[ref.segment])

@@ -117,7 +117,16 @@ async def spans(snapshot: Snapshot, key: bytes) -> AsyncIterator[Frame]:
 
 
 def _messages_after(frames: Span, time: int) -> int:
-    return sum(1 for frame in frames for op, at in zip(frame.op, frame.time, strict=True) if op == Op.PUT and at > time)
+    """Different messages later than `time`: one that two devices imported counts once."""
+    found = {
+        (at, frame.id[place])
+        if frame.id[place] is not None
+        else (at, frame.sender[place], frame.kind[place], frame.text[place], frame.ordinal[place])
+        for frame in frames
+        for place, at in enumerate(frame.time)
+        if at > time and frame.op[place] == Op.PUT
+    }
+    return len(found)
 
 
 def _first_at(frame: Frame, time: int) -> int:

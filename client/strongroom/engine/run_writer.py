@@ -17,6 +17,7 @@ from strongroom_protocol.rows.frame import encode_frame
 from strongroom_protocol.rows.model import Op
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
+from strongroom_protocol.wire import cbor
 
 _OPERATIONS = (Op.EDIT, Op.DELETE, Op.REACT)
 FRAME_TEXT_BYTES = 2 * 1024 * 1024
@@ -93,19 +94,21 @@ def split(frame: Frame) -> Iterator[Frame]:
     """
     count = len(frame)
     start = next((place for place, op in enumerate(frame.op) if op not in _OPERATIONS), count)
-    for first in range(0, start, LIMITS.frame_rows):
-        yield frame.slice(first, min(start, first + LIMITS.frame_rows))
     newest = max(start, count - LIMITS.head_frame_rows)
-    while start < count:
-        stop = _end(frame, start, min(newest if start < newest else count, start + LIMITS.frame_rows))
-        yield frame.slice(start, stop)
-        start = stop
+    first = 0
+    for bound in (start, newest, count):
+        while first < bound:
+            stop = _end(frame, first, min(bound, first + LIMITS.frame_rows))
+            yield frame.slice(first, stop)
+            first = stop
 
 
 def _end(frame: Frame, start: int, stop: int) -> int:
     total = 0
     for row in range(start, stop):
+        detail = frame.detail[row]
         total += len(frame.text[row] or "") * 2 + len(frame.raw[row] or b"")
+        total += 0 if detail is None else len(cbor.encode(detail))
         if total > FRAME_TEXT_BYTES and row > start:
             return row
     return stop

@@ -55,8 +55,9 @@ class Snapshot:
         return self._tops[run.number]
 
     async def both_tops(self, run: Run) -> list[IndexTop]:
-        """Both tops of a run's index, to name everything the run holds. Raises what is wrong with either."""
-        return [IndexTop.parse(await self.source.object(ref, ObjectType.INDEX)) for ref in run.index.refs]
+        """The readable ones of both tops of a run's index, to name everything the run holds."""
+        contents = await self.source.objects(run.index.refs, ObjectType.INDEX)
+        return [IndexTop.parse(content) for content in contents if isinstance(content, bytes)]
 
     async def entries(self, run: Run, key: bytes | None = None) -> tuple[Entry, ...]:
         """The frames of a run, of one conversation or of all; pages that are damaged twice are left out."""

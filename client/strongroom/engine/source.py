@@ -6,17 +6,18 @@ inflated or parsed. What fails is noted in `damage` by object name, so that one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from strongroom.cache import Cache
 from strongroom.transport.base import Transport
 from strongroom_protocol.engine.refs import ChunkRef, Mirrored, ObjectRef
-from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.errors import Failure, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.seal.chunks import open_chunk
-from strongroom_protocol.seal.objects import HEADER_BYTES, ObjectOpener, ObjectType, open_object
+from strongroom_protocol.seal.objects import HEADER_BYTES, ObjectOpener, ObjectType, object_name, open_object
 
 READ_BYTES = 8 * 1024 * 1024
 """Bytes asked for in one batched read: bounds what is in memory at once."""
@@ -61,21 +62,41 @@ class ObjectSource:
     async def whole(self, refs: Sequence[ObjectRef]) -> list[bytes | None]:
         """The sealed bytes of whole objects, not yet checked; None where there are none."""
         kept = [None if self.fresh else self.cache.get(ref.name) for ref in refs]
-        absent = [index for index, data in enumerate(kept) if data is None]
-        for group in _groups(absent, [refs[index].size for index in absent]):
-            answers = await self.transport.read(
-                self.account, [(refs[index].name, 0, refs[index].size) for index in group]
-            )
-            for index, data in zip(group, answers, strict=True):
-                kept[index] = data
+        # A damaged copy on this device never stands in the way of a good one at the relay.
+        absent = [i for i, data in enumerate(kept) if data is None or object_name(data) != refs[i].name]
+        with self._offline(all(kept[i] is not None for i in absent)):
+            for group in _groups(absent, [refs[index].size for index in absent]):
+                answers = await self.transport.read(
+                    self.account, [(refs[index].name, 0, refs[index].size) for index in group]
+                )
+                for index, data in zip(group, answers, strict=True):
+                    kept[index] = kept[index] if data is None else data
         return kept
 
     async def chunks(self, kind: ObjectType, wanted: Sequence[Wanted]) -> list[bytes | UntrustedDataError]:
         """The contents of chunks of multi-chunk objects, in order; an error stands in the place of a bad one."""
+        found = await self._chunks(kind, wanted, cached=not self.fresh)
+        bad = [index for index, content in enumerate(found) if isinstance(content, UntrustedDataError)]
+        again = [index for index in bad if not self.fresh and wanted[index][0] in self.cache]
+        with self._offline(True):
+            mended = await self._chunks(kind, [wanted[index] for index in again], cached=False)
+            for index, content in zip(again, mended, strict=True):
+                found[index] = content
+        for index in bad:
+            content = found[index]
+            if isinstance(content, UntrustedDataError):
+                self.damage.setdefault(wanted[index][0].hex(), content.failure)
+        return found
+
+    async def _chunks(
+        self, kind: ObjectType, wanted: Sequence[Wanted], *, cached: bool
+    ) -> list[bytes | UntrustedDataError]:
+        if not wanted:
+            return []
         headers = dict.fromkeys(name for name, _ in wanted)
         ranges = [(name, 0, HEADER_BYTES) for name in headers]
         ranges += [(name, ref.offset, ref.length) for name, ref in wanted]
-        pieces = await self._ranges(ranges)
+        pieces = await self._ranges(ranges, cached=cached)
         openers: dict[bytes, ObjectOpener | UntrustedDataError] = {}
         for name, header in zip(headers, pieces, strict=False):
             openers[name] = self._opener(name, header, kind)
@@ -87,7 +108,6 @@ class ObjectSource:
                     raise opener
                 found.append(open_chunk(opener, ref, _present(sealed, name), subject=name.hex()))
             except UntrustedDataError as error:
-                self.damage.setdefault(name.hex(), error.failure)
                 found.append(error)
         return found
 
@@ -98,8 +118,17 @@ class ObjectSource:
             raise content
         return content
 
-    async def _ranges(self, ranges: Sequence[tuple[bytes, int, int]]) -> list[bytes | None]:
-        kept = [None if self.fresh else self.cache.read(*item) for item in ranges]
+    @contextmanager
+    def _offline(self, tolerated: bool) -> Iterator[None]:
+        """Without the relay, a damaged copy stays what it is: damage, not an error of the whole read."""
+        try:
+            yield
+        except RelayUnreachable:
+            if not tolerated:
+                raise
+
+    async def _ranges(self, ranges: Sequence[tuple[bytes, int, int]], *, cached: bool) -> list[bytes | None]:
+        kept = [self.cache.read(*item) if cached else None for item in ranges]
         absent = [index for index, data in enumerate(kept) if data is None]
         for group in _groups(absent, [ranges[index][2] for index in absent]):
             answers = await self.transport.read(self.account, [ranges[index] for index in group])

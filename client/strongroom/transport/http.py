@@ -35,7 +35,7 @@ from strongroom_protocol.relay_api.signature import RequestParts, digest_header,
 from strongroom_protocol.wire.cose import Signer
 
 DEADLINE = 120.0
-"""Seconds for a whole request and answer."""
+"""Seconds for a whole request and answer, and more for long ones."""
 
 CONNECT = 10.0
 ANSWER_BYTES = LIMITS.read_response_bytes + 2 * 1024 * 1024
@@ -134,8 +134,9 @@ class HttpTransport:
         self.bytes_sent += len(body)
         try:
             async with self._connected().request(
-                method, f"{self.origin}{path}{query}", data=body, headers=headers, allow_redirects=False
-            ) as answer:
+                method, f"{self.origin}{path}{query}", data=body, headers=headers, allow_redirects=False,
+                timeout=_timeout(len(body) + (ANSWER_BYTES if path.endswith("/objects/read") else 0)),
+            ) as answer:  # fmt: skip
                 good = answer.status in (200, 201)
                 data = await _bounded(answer, ANSWER_BYTES if good else PROBLEM_BYTES)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -148,7 +149,6 @@ class HttpTransport:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=DEADLINE, connect=CONNECT),
                 auto_decompress=False,
                 max_line_size=8190,
                 max_field_size=8190,
@@ -167,6 +167,10 @@ async def _bounded(answer: aiohttp.ClientResponse, maximum: int) -> bytes:
         if len(data) > maximum:  # spec: CLIENT-6
             raise aiohttp.ClientPayloadError("answer is longer than the limit")
     return bytes(data)
+
+
+def _timeout(size: int) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=DEADLINE + size / LIMITS.slowest_bytes_s, connect=CONNECT)
 
 
 def _path(account: bytes, rest: str) -> str:

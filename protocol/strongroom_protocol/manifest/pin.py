@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
@@ -15,7 +16,7 @@ from strongroom_protocol.manifest.account import require_account
 from strongroom_protocol.manifest.head import Head
 from strongroom_protocol.manifest.keyring import Keyring, check_chain, check_cut, check_succession, check_writer
 from strongroom_protocol.wire import cbor, merkle
-from strongroom_protocol.wire.parse import SMALL_MAX, VERSION_MAX, Fields, fixed, uint
+from strongroom_protocol.wire.parse import SMALL_MAX, VERSION_MAX, Fields, bad, fixed, uint
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Pin:
             tuple(fixed(peak, 32, "pin") for peak in fields.array(8, maximum=64)),
             fields.uint(9, SMALL_MAX),
             fields.uint(10, VERSION_MAX),
-            {fixed(key, 16, "pin"): uint(value, VERSION_MAX, "pin") for key, value in dict(fields.take(11)).items()},
+_sequences(fields.take(11)),
         )
         fields.done()
         return pin
@@ -174,3 +175,9 @@ def _check_from_cut(pin: Pin | None, keyring: Keyring, head: Head, path: Sequenc
         check_cut(head, keyring)
     else:
         merkle.check_inclusion(cut.version - 1, cut.hash, head.version - 1, head.log_root, path)
+
+
+def _sequences(value: Any) -> dict[bytes, int]:
+    if type(value) is not dict:
+        raise bad("pin", "expected a map of devices")
+    return {fixed(key, 16, "pin"): uint(item, VERSION_MAX, "pin") for key, item in value.items()}

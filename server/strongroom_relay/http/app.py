@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from strongroom_protocol.errors import UntrustedDataError
+from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.relay_api.problems import MEDIA_TYPE, Problem, ProblemError
 from strongroom_protocol.relay_api.signature import RequestParts, check_body, verify_request
 from strongroom_relay.service import accounts
@@ -21,7 +22,7 @@ from strongroom_relay.service.relay import Principal, Relay
 
 RELAY = web.AppKey("relay", Relay)
 DEADLINE = 60.0
-"""Seconds for one request, body included."""
+"""Seconds for one request, and more for a long body."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("strongroom.relay")
@@ -82,7 +83,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         codings = request.headers.getall("Content-Encoding", [])
         if any(coding.lower() != "identity" for coding in codings):  # spec: API-23
             raise ProblemError(Problem.ENCODING)
-        async with asyncio.timeout(DEADLINE):
+        # A longer body may take longer, but none may stall: its declared length over the slowest rate there is.
+        length = min(request.content_length or 0, LIMITS.object_bytes)
+        async with asyncio.timeout(DEADLINE + length / LIMITS.slowest_bytes_s):
             return await handler(request)
     except ProblemError as problem:
         return refusal(problem)

@@ -62,19 +62,21 @@ async def get(request: web.Request) -> web.StreamResponse:
         if size is None:
             raise ProblemError(Problem.NOT_FOUND)
         start, end = _range(asked, size)
-        piece = b"" if request.method == "HEAD" else _piece(relay, account, name, start, end, database)
-        return size, start, end, piece
+        here = request.method == "GET" and size < objects.INLINE
+        return size, start, end, _piece(relay, account, name, start, end, database) if here else b""
 
-    size, start, end, piece = await relay.store.read(first)
+    size, start, end, piece = await relay.store.peek(first)
     headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     if asked is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     status = 200 if asked is None else 206
-    if len(piece) == end - start and request.method == "GET":
+    if request.method == "HEAD":
+        return web.Response(headers=headers | {"Content-Length": str(size)})
+    if not piece:
+        piece = await relay.store.read(partial(_piece, relay, account, name, start, end))
+    if len(piece) == end - start:
         return web.Response(status=status, headers=headers, body=piece)
     headers["Content-Length"] = str(end - start)
-    if request.method == "HEAD":
-        return web.Response(headers=headers)
     answer = web.StreamResponse(status=status, headers=headers)
     await answer.prepare(request)
     while start < end:
