@@ -18,11 +18,20 @@ CHATS = """\
 {"type":"conversation","conversation":"family","title":"Family","kind":"group"}
 {"type":"message","conversation":"family","id":"1","time":1700000000000,"sender":"ann","text":"Dinner at seven?"}
 {"type":"message","conversation":"family","id":"2","time":1700000060000,"sender":"bob","text":"Yes, and bring Eve"}
-{"type":"edit","conversation":"family","id":"1","time":1700000000000,"at":1700000070000,"sender":"ann","text":"At eight?"}
+{"type":"edit","conversation":"family","id":"1","time":1700000000000,"at":1700000070000,"sender":"ann","text":"Eight?"}
 {"type":"reaction","conversation":"family","id":"2","time":1700000060000,"sender":"ann","emoji":"👍","at":1700000080000}
 {"type":"something-new","conversation":"family","payload":[1,2.50,null]}
 {"type":"message","conversation":"work","id":"w1","time":1700000100000,"sender":"eve","text":"The report is ready"}
 """
+
+
+def noise(count: int, size: int) -> str:
+    """Messages that do not compress, `size` random bytes each."""
+    return "".join(
+        f'{{"type":"message","conversation":"noise","id":"{at}","time":{1700000000000 + at},'
+        f'"text":"{os.urandom(size).hex()}"}}\n'
+        for at in range(count)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import CHATS, Person, files
+from cli.command import CHATS, Person, files, noise
 from relay_process import RelayProcess
+
+OUT = ("--recovery-code-out", "c")
 
 
 def login(relay: str, *more: str, account: str = "ada") -> tuple[str, ...]:
@@ -30,10 +32,16 @@ def login(relay: str, *more: str, account: str = "ada") -> tuple[str, ...]:
         (("show", "x", "--last", "0"), "invalid value"),
         (("login", "hunter2"), "more arguments than"),
         (("init", "--account", "eve"), "--relay is needed"),
-        (("init", "--relay", "http://relay.example", "--account", "eve", "--recovery-code-out", "c"), "for loopback only"),
-        (("init", "--relay", "ftp://127.0.0.1", "--account", "eve", "--recovery-code-out", "c"), "a relay address is"),
-        (("init", "--relay", "file:///tmp/x", "--account", "a b", "--recovery-code-out", "c"), "not a possible account"),
-        (("init", "--relay", "file:///tmp/x", "--account", "eve"), "must be kept"),
+        (
+            ("init", "--relay", "http://relay.example", "--account", "eve", "--recovery-code-out", "c"),
+            "for loopback only",
+        ),
+        (("init", "--relay", "ftp://127.0.0.1", "--account", "eve", *OUT), "a relay address is"),
+        (
+            ("init", "--relay", "file:///nowhere", "--account", "a b", *OUT),
+            "not a possible account",
+        ),
+        (("init", "--relay", "file:///nowhere", "--account", "eve"), "must be kept"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_is_wrong(eve: Person, arguments: tuple[str, ...], message: str) -> None:
@@ -98,7 +106,9 @@ def test_a_typo_in_the_recovery_code_is_12_and_names_the_group(ada: Person, rela
 def test_a_relay_that_does_not_answer_is_14(ada: Person, eve: Person) -> None:
     address = ("--relay", "http://127.0.0.1:9")
     assert "cannot be reached" in ada.run("verify", "--vault", "vault", *address, expect=14).err
-    run = eve.run("init", *address, "--account", "eve", "--passphrase-file", "pw", "--recovery-code-out", "c", expect=14)
+    run = eve.run(
+        "init", *address, "--account", "eve", "--passphrase-file", "pw", "--recovery-code-out", "c", expect=14
+    )
     assert "check the address" in run.err
     assert files(eve.folder).keys() == {"pw"}
 
@@ -139,15 +149,11 @@ def test_a_damaged_state_is_2_and_says_to_log_in_again(ada: Person) -> None:
 
 def test_the_cap_is_15_and_nothing_is_lost(tmp_path: Path) -> None:
     person = Person(tmp_path / "home")
-    noise = "".join(
-        f'{{"type":"message","conversation":"noise","id":"{n}","time":{1700000000000 + n},"text":"{os.urandom(300).hex()}"}}\n'
-        for n in range(1000)
-    )
     with RelayProcess(tmp_path / "relay", "--account-bytes", "120000", open_registration=True) as relay:
         person.init(relay.url, "ada")
         person.run("import", person.write("chats.jsonl", CHATS), "--vault", "vault")
         person.run("export", "before", "--vault", "vault")
-        full = person.run("import", person.write("noise.jsonl", noise), "--vault", "vault", expect=15)
+        full = person.run("import", person.write("noise.jsonl", noise(1000, 300)), "--vault", "vault", expect=15)
         assert "raise the cap" in full.err
         person.run("verify", "--vault", "vault")
         person.run("export", "after", "--vault", "vault")
@@ -158,12 +164,8 @@ def test_the_cap_is_15_and_nothing_is_lost(tmp_path: Path) -> None:
 def test_a_full_disk_at_the_client_is_15_and_the_same_command_completes(tmp_path: Path, size: int) -> None:
     """A limit on file sizes stands in for the disk: the small one hits the state, the large one kept objects."""
     person = Person(tmp_path)
-    noise = "".join(
-        f'{{"type":"message","conversation":"noise","id":"{n}","time":{1700000000000 + n},"text":"{os.urandom(100).hex()}"}}\n'
-        for n in range(3000)
-    )
     person.init(f"file://{tmp_path}/store", "ada")
-    person.run("import", person.write("noise.jsonl", noise), "--vault", "vault")
+    person.run("import", person.write("noise.jsonl", noise(3000, 100)), "--vault", "vault")
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -29,7 +29,7 @@ HARMLESS = "Ünï 家族 👩‍👧 سلام می‌خواهم"
 def test_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path: Path) -> None:
     person = Person(tmp_path)
     person.init(f"file://{tmp_path}/store", "ada")
-    lines = []
+    lines: list[dict[str, object]] = []
     for number, (name, text) in enumerate(ATTACKS.items()):
         chat, time = f"{name}{text}", 1700000000000 + number
         lines.append({"type": "conversation", "conversation": chat, "title": f"T {name} {text}", "kind": "group"})

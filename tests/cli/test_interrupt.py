@@ -42,7 +42,9 @@ def test_an_interrupted_import_restore_and_export_complete_when_repeated(tmp_pat
     assert (again["added"], again["known"]) == (ROWS - some, some)
 
     kept = tmp_path / "vault" / "objects"
-    slow = "import time, strongroom.cache as c; put = c.Cache.put; c.Cache.put = lambda *a: (time.sleep(.2), put(*a))[1]"
+    slow = (
+        "import time, strongroom.cache as c; put = c.Cache.put\nc.Cache.put = lambda *a: (time.sleep(.2), put(*a))[1]"
+    )
     run = person.interrupt("restore", "--vault", "vault", tweak=slow, when=lambda: len(files(kept)) >= 2)
     assert run.code == 130, run
     assert "goes on where it stopped" in run.err

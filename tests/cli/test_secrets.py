@@ -93,7 +93,9 @@ def test_init_at_a_terminal_shows_the_code_once_and_has_it_entered_again(tmp_pat
 @pytest.mark.parametrize("answer", ["n", "\x03"])
 def test_a_device_that_is_not_confirmed_stays_read_only(ada: Person, relay: RelayProcess, answer: str) -> None:
     vault = f"unsure-{ord(answer)}"
-    login = Terminal(ada, "login", "--vault", vault, "--relay", relay.url, "--account", "ada", "--passphrase-file", "pw")
+    login = Terminal(
+        ada, "login", "--vault", vault, "--relay", relay.url, "--account", "ada", "--passphrase-file", "pw"
+    )
     login.wait_for("[y/N]: ")
     login.type(answer)
     assert login.end() == (0 if answer == "n" else 130), login.seen
@@ -141,14 +143,21 @@ def test_a_source_that_gives_none_is_2(
      "correct horse battery staple", "ada.lovelaceada.lovelace1", "1234 1234 1234", "93718264018"],
 )  # fmt: skip
 def test_a_weak_passphrase_is_refused_with_a_reason(weak: str) -> None:
-    with pytest.raises(InvalidArgument, match="too short|too easy") as refused:
+    with pytest.raises(InvalidArgument, match=r"too short|too easy") as refused:
         require_strong(names.passphrase(weak), account="ada.lovelace")
     assert weak not in str(refused.value)
     assert "random words" in refused.value.hint
 
 
 @pytest.mark.parametrize(
-    "strong", [PASSPHRASE, "vK8-qm2f-Zt7c-xx", "ottobre lampada vino 7 sasso", "家は海の近くにあって静かだ", "83015927461038572946"]
+    "strong",
+    [
+        PASSPHRASE,
+        "vK8-qm2f-Zt7c-xx",
+        "ottobre lampada vino 7 sasso",
+        "家は海の近くにあって静かだ",
+        "83015927461038572946",
+    ],
 )
 def test_an_ordinary_good_passphrase_is_taken(strong: str) -> None:
     require_strong(names.passphrase(strong), account="ada")
@@ -174,12 +183,18 @@ def test_argon2_runs_once_in_a_login_that_is_confirmed(ada: Person, relay: Relay
     assert run.err.count("ARGON2") == 1
 
 
-PLACES = ["strongroom.session.Session.sync", "strongroom.state.State.put", "strongroom.transport.http.HttpTransport.head"]
+PLACES = [
+    "strongroom.session.Session.sync",
+    "strongroom.state.State.put",
+    "strongroom.transport.http.HttpTransport.head",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("debug", ["", "1"])
-def test_an_unforeseen_error_shows_no_secret_and_no_text(ada: Person, relay: RelayProcess, place: str, debug: str) -> None:
+def test_an_unforeseen_error_shows_no_secret_and_no_text(
+    ada: Person, relay: RelayProcess, place: str, debug: str
+) -> None:
     """The exception's message and its frames hold the canary, the passphrase and the code; the output holds none."""
     module, owner, name = place.rsplit(".", 2)
     code = (ada.folder / "code-ada").read_text().strip()
@@ -238,5 +253,3 @@ def test_no_option_takes_a_secret_itself() -> None:
     }
     secret = {name for name in options if "passphrase" in name or "recovery" in name or "code" in name}
     assert secret == {"--passphrase-file", "--passphrase-command", "--recovery-code-file", "--recovery-code-out"}
-
-

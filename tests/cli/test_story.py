@@ -34,7 +34,7 @@ def test_from_the_first_import_to_an_identical_export_on_a_second_device(
     chats = person.json("chats", "--vault", "laptop")["chats"]
     assert [(chat["id"], chat["title"]) for chat in chats] == [("work", ""), ("family", "Family")]
     shown = person.json("show", "Family", "--vault", "laptop")["messages"]
-    assert [message["text"] for message in shown if message["id"] == "1"] == ["At eight?"]
+    assert [message["text"] for message in shown if message["id"] == "1"] == ["Eight?"]
     assert [message["reactions"] for message in shown if message["id"] == "2"] == [[["ann", "👍"]]]
     assert person.json("verify", "--vault", "laptop")["damaged"] == {}
 

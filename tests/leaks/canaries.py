@@ -55,11 +55,9 @@ def plant(folder: Path, canaries: Canaries) -> None:
     for number, (chat, title) in enumerate(chats):
         target = lines[number % FILES]
         target.append(_line(type="conversation", conversation=chat, title=title, kind="group"))
-        for at, person in enumerate(people[number % 2 :: 2]):
-            moment = TIME + 100_000 * number + at
+        for at in range(12):
+            person, moment = people[(12 * number + at) % PEOPLE], TIME + 100_000 * number + at
             target += _messages(canaries, chat, person, moment, full=(number + at) % 6 == 0)
-            if at == 11:
-                break
     (folder / "native").mkdir(parents=True)
     for written in lines:
         name = f"{canaries.new('file names')}.jsonl"

@@ -71,7 +71,7 @@ def install() -> None:
     async def leaky_import(session: Any, rows: Any, **more: Any) -> Any:
         return await import_rows(session, leaking(rows), **more)
 
-    async def leaky_create(cls: Any, folder: Path, **more: Any) -> Any:
+    async def leaky_create(cls: Any, /, folder: Path, **more: Any) -> Any:
         LEAKED[more["device_name"]] = None
         return await create(cls, folder, **more)
 
@@ -88,7 +88,7 @@ def install() -> None:
 
     strongroom.importing.import_rows = leaky_import
     Vault.create = classmethod(leaky_create)  # type: ignore[method-assign, assignment]
-    Vault.confirm_devices = leaky_confirm  # type: ignore[method-assign, assignment]
+    Vault.confirm_devices = leaky_confirm  # type: ignore[method-assign]
     Vault.close = leaky_close  # type: ignore[method-assign]
     if "import" in sys.argv:
         for argument in sys.argv[2:]:

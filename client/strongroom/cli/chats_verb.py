@@ -40,5 +40,5 @@ async def _chats(given: Context) -> int:
         ]
         given.emit(data, "\n".join(lines) or "no chats yet: add some with strongroom import PATH…")
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all; strongroom verify names them")
+            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
         return EXIT_INCOMPLETE if damaged else 0

@@ -35,7 +35,7 @@ async def _show(given: Context, chat: str, last: int) -> int:
             "\n".join(map(_line, messages)) or "no messages",
         )
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all; strongroom verify names them")
+            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
         return EXIT_INCOMPLETE if damaged else 0
 
 

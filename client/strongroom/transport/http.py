@@ -40,6 +40,9 @@ DEADLINE = 120.0
 CONNECT = 10.0
 ANSWER_BYTES = LIMITS.read_response_bytes + 2 * 1024 * 1024
 PROBLEM_BYTES = 64 * 1024
+HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/cbor", "User-Agent": "strongroom"}
+"""Of every request. The agent has no version: which Python or library a device runs is not the relay's business."""
+
 READ_LIMITS = replace(LIMITS, cbor_bytes=ANSWER_BYTES)
 
 
@@ -121,7 +124,7 @@ class HttpTransport:
             return await self._once(method, path, body, query, signed)
 
     async def _once(self, method: str, path: str, body: bytes, query: str, signed: bool) -> bytes:
-        headers = {"Accept-Encoding": "identity", "Content-Type": "application/cbor"}
+        headers = dict(HEADERS)
         if signed:
             if self._signer is None:
                 raise InvalidArgument("no device key to sign with")
