@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from strongroom import account
+from strongroom import state as state_module
 from strongroom.account import SecretsOrUnlock
 from strongroom.engine.reading import spans
 from strongroom.engine.snapshot import Snapshot
@@ -29,7 +34,8 @@ from strongroom_protocol.keys.slots import Unlock
 from strongroom_protocol.manifest.slots import Kdf, SlotKind
 from strongroom_protocol.rows.merge import Message, Order, fold
 from strongroom_protocol.rows.model import Op, Row
-from strongroom_relay.service.relay import Relay, open_relay
+from strongroom_relay.service.relay import Relay
+from strongroom_relay.store.embedded import EmbeddedStore
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "irc-ubuntu"
 NAME = "anna"
@@ -43,6 +49,30 @@ def opener(secret: bytes | None = None) -> SecretsOrUnlock:
         return keys
 
     return unlock
+
+
+class QuickStore(EmbeddedStore):
+    """The embedded store without syncs: no test here cuts the power."""
+
+    def _connect(self) -> sqlite3.Connection:
+        database = super()._connect()
+        database.execute("PRAGMA synchronous = OFF")
+        return database
+
+
+@contextmanager
+def quick_state() -> Iterator[None]:
+    """The same for states of devices that are opened inside."""
+    connect = state_module._connect
+
+    def quick(folder: Path) -> sqlite3.Connection:
+        database = connect(folder)
+        database.execute("PRAGMA synchronous = OFF")
+        return database
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state_module, "_connect", quick)
+        yield
 
 
 class SharedTransport(InProcessTransport):
@@ -89,7 +119,7 @@ class Bench:
     async def open(self) -> Relay:
         """Open the relay when it is closed."""
         if self.relay is None:
-            self.relay = open_relay(self.folder / "relay", origins=(ORIGIN,), open_registration=True)
+            self.relay = Relay(QuickStore(self.folder / "relay"), origins=(ORIGIN,), open_registration=True)
             await self.relay.start()
         return self.relay
 
@@ -111,18 +141,20 @@ class Bench:
     async def create(self, name: str = NAME, *, folder: str = "a", wrap: Wrap = plain) -> Device:
         """A new account with its first device."""
         transport = wrap(await self.transport())
-        session = await account.create(
-            self.folder / folder, transport, relay="file:///bench", name=name, device_name=folder,
-            openers=[(self.opener, "code")],
-        )  # fmt: skip
+        with quick_state():
+            session = await account.create(
+                self.folder / folder, transport, relay="file:///bench", name=name, device_name=folder,
+                openers=[(self.opener, "code")],
+            )  # fmt: skip
         return self._device(session, name)
 
     async def login(self, folder: str = "b", name: str = NAME, *, wrap: Wrap = plain, confirm: bool = False) -> Device:
         """A fresh device; with `confirm` it may write."""
         transport = wrap(await self.transport())
-        session = await account.login(
-            self.folder / folder, transport, relay="file:///bench", name=name, opener=self.opener
-        )
+        with quick_state():
+            session = await account.login(
+                self.folder / folder, transport, relay="file:///bench", name=name, opener=self.opener
+            )
         device = self._device(session, name)
         if confirm:
             await self.confirm(device)
@@ -135,7 +167,8 @@ class Bench:
 
     async def reopen(self, folder: str, *, wrap: Wrap = plain, name: str = NAME) -> Device:
         """A device from its folder."""
-        session = Session.open(State.open(self.folder / folder), wrap(await self.transport()))
+        with quick_state():
+            session = Session.open(State.open(self.folder / folder), wrap(await self.transport()))
         return self._device(session, name)
 
     def copy(self, source: str, target: str) -> None:

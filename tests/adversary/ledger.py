@@ -17,7 +17,7 @@ import pytest
 from strongroom.engine import audit, snapshot
 from strongroom.state import State
 from strongroom_protocol.engine import batch
-from strongroom_protocol.rows import frame
+from strongroom_protocol.rows import compression, frame
 from strongroom_protocol.seal import chunks, objects
 from strongroom_protocol.wire import cbor, cose
 
@@ -55,7 +55,7 @@ def watching() -> Iterator[Ledger]:
 
 
 def _watch_checks(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
-    check_name, check_digest = objects.check_name, chunks.check_digest
+    check_name, check_digest = objects.check_name, objects.check_digest
     open_piece, get = objects.ObjectOpener.chunk, State.get
     verify, check = cose.verify, cose.check
 
@@ -102,7 +102,7 @@ def _watch_checks(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
 
 
 def _watch_parsers(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
-    decode, inflate, decode_frame, parse_batch = cbor.decode, frame.inflate, frame.decode_frame, batch.parse_batch
+    decode, inflate, decode_frame, parse_batch = cbor.decode, compression.inflate, frame.decode_frame, batch.parse_batch
 
     def decoded(data: bytes | memoryview, **options: Any) -> Any:
         if not ledger.envelope:

@@ -18,9 +18,9 @@ from strongroom.transport.reading import read_all
 from strongroom_protocol.errors import Failure, ReadOnly, UntrustedDataError, VaultLocked
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import KemSeed, RootSecret, SigningSeed
-from strongroom_protocol.manifest.head import Delta, sign_head
+from strongroom_protocol.manifest.head import Delta, parse_head, sign_head
 from strongroom_protocol.manifest.keyring import Device as KeyringDevice
-from strongroom_protocol.manifest.keyring import Keyring, recipient_id
+from strongroom_protocol.manifest.keyring import Keyring, parse_keyring, recipient_id
 from strongroom_protocol.manifest.receipt import Chain, Receipt
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.model import Op, Row
@@ -38,7 +38,7 @@ async def _heads(scene: Scene) -> list[HeadResponse]:
     for version in range(1, newest + 1):
         answer = await transport.head_at(account, version)
         found.append(replace(answer, peaks=peaks))
-        head = session_module.parse_head(answer.head, account=account)
+        head = parse_head(answer.head, account=account)
         peaks = tuple(merkle.append(version - 1, peaks, head.hash))  # type: ignore[assignment]
     return found
 
@@ -79,7 +79,7 @@ async def test_037_mix_and_match_of_heads_receipts_and_logs(scene: Scene) -> Non
 async def test_037_mix_and_match_of_head_and_body(scene: Scene) -> None:
     """An earlier version's body under the newest head is damage, not another history."""
     account = scene.writer.session.account
-    heads = [session_module.parse_head(answer.head, account=account) for answer in await _heads(scene)]
+    heads = [parse_head(answer.head, account=account) for answer in await _heads(scene)]
     bodies = {head.body for head in heads}
     for old in heads[:-1]:
         (data,) = await scene.hostile.honest.read(account, [(old.body, 0, old.body_size)])
@@ -163,7 +163,7 @@ async def test_045_the_relay_tells_both_that_they_won(scene: Scene) -> None:
     """It acknowledges the victim's head with a valid receipt and shows others another: a fork, never joined again."""
 
     def lie(_: bytes, request: Any) -> CommitResponse:
-        head = session_module.parse_head(request.head, account=scene.writer.session.account)
+        head = parse_head(request.head, account=scene.writer.session.account)
         return CommitResponse(_receipt(scene, Chain.HEAD, head.version, head.hash, head.previous), None)
 
     scene.hostile.instead("commit", lie)
@@ -184,7 +184,7 @@ async def test_046_a_skipped_head(scene: Scene) -> None:
     for n in range(3):
         await scene.writer.add(talk("more", 2, start=1_720_000_000_000 + n * 10**6))
     answers = await _heads(scene)
-    hashes = [session_module.parse_head(a.head, account=scene.writer.session.account).hash for a in answers]
+    hashes = [parse_head(a.head, account=scene.writer.session.account).hash for a in answers]
     for gone in range(len(hashes) - 1):
         peaks: tuple[bytes, ...] = ()
         for size, leaf in enumerate(hashes[:gone] + hashes[gone + 1 : -1]):
@@ -261,7 +261,7 @@ async def test_056_ghost_device_in_the_keyring(scene: Scene) -> None:
     own = replace(bare, root_key=root.sign.public, root_kem_key=root.kem.public, wraps=own_wraps).sign(root.sign.sign)
     forged.append((own.message, Failure.SIGNER))
     for message, failure in forged:
-        receipt = _receipt(scene, Chain.KEYRING, own.version, session_module.parse_keyring(
+        receipt = _receipt(scene, Chain.KEYRING, own.version, parse_keyring(
             own.message, account=own.account).hash, own.previous)  # fmt: skip
         scene.hostile.instead("head", lambda *_: _forged(scene, 50, keyring=own, device=ghost))
         scene.hostile.instead(

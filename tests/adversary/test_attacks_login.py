@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from strongroom_protocol.keys import slots as slots_module
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode, RootSecret
 from strongroom_protocol.keys.slots import make_slot
 from strongroom_protocol.limits import LIMITS
-from strongroom_protocol.manifest.slots import Kdf, SlotSet
+from strongroom_protocol.manifest.slots import Kdf, Slot, SlotSet
 from strongroom_protocol.relay_api.messages import LoginResponse, UnlockResponse
 from vaults import NAME, Bench
 
@@ -56,13 +58,13 @@ async def _hostile(bench: Bench) -> Hostile:
 async def test_001_002_kdf_parameters_out_of_limits(tmp_path: Path, argon: list[dict[str, int]], kdf: Kdf) -> None:
     """Nothing is derived and nothing more is sent; with the honest parameters the same login works."""
     bench = Bench(tmp_path)
-    secret = account.with_secrets(Passphrase("correct horse battery staple".encode()), None)
+    secret = account.with_secrets(Passphrase(b"correct horse battery staple"), None)
     bench.opener = secret
     await bench.create()
     argon.clear()
     hostile = await _hostile(bench)
     hostile.replace("login", lambda honest, _: replace(honest, kdf=kdf))
-    fresh = account.with_secrets(Passphrase("correct horse battery staple".encode()), None)
+    fresh = account.with_secrets(Passphrase(b"correct horse battery staple"), None)
     with pytest.raises(UntrustedDataError) as caught:
         await account.login(tmp_path / "b", hostile, relay="file:///x", name=NAME, opener=fresh)
     assert caught.value.failure is Failure.KDF
@@ -94,7 +96,7 @@ async def test_001_the_recovery_code_alone_is_held_to_the_same_limits(tmp_path: 
 async def test_003_004_another_salt_opens_nothing(tmp_path: Path, argon: list[dict[str, int]]) -> None:
     """Of another account with the same passphrase, or made up: the derived keys differ, no slot fits."""
     bench = Bench(tmp_path)
-    phrase = Passphrase("correct horse battery staple".encode())
+    phrase = Passphrase(b"correct horse battery staple")
     bench.opener = account.with_secrets(phrase, None)
     await bench.create()
     await bench.create("berta", folder="other")
@@ -122,22 +124,20 @@ async def test_005_slots_replaced(scene: Scene) -> None:
 
         return answer
 
-    slot_changes = {
+    slot_changes: dict[str, Callable[[Slot], Slot]] = {
         "wrap": lambda slot: replace(slot, wrap=slot.wrap[:-1] + bytes((slot.wrap[-1] ^ 1,))),
         "kem key": lambda slot: replace(slot, kem_key=bytes(len(slot.kem_key))),
         "unlock key": lambda slot: replace(slot, unlock_key=bytes(32)),
     }
-    changes = {
+    changes: dict[str, Callable[[SlotSet], SlotSet]] = {
         "salt": lambda found: replace(found, salt=bytes(32)),
         "blind": lambda found: replace(found, blind=bytes(32)),
         "version": lambda found: replace(found, version=2),
         "kdf": lambda found: replace(found, kdf=Kdf(FLOOR.memory_kib + 1, FLOOR.passes, FLOOR.lanes)),
         "account": lambda found: replace(found, account=bytes(32)),
     }
-    changes |= {
-        name: lambda found, change=change: replace(found, slots=tuple(map(change, found.slots)))
-        for name, change in slot_changes.items()
-    }
+    for name, change_slot in slot_changes.items():
+        changes[name] = partial(_every_slot, change_slot)
     expected = {
         "wrap": Failure.WRAP, "salt": Failure.WRAP, "kdf": Failure.WRAP, "blind": Failure.SLOTS,
         "version": Failure.SLOTS, "account": Failure.ACCOUNT,
@@ -155,8 +155,12 @@ async def test_005_slots_replaced(scene: Scene) -> None:
         assert not (scene.bench.folder / "c" / "device.db").exists()
 
 
+def _every_slot(change: Callable[[Slot], Slot], found: SlotSet) -> SlotSet:
+    return replace(found, slots=tuple(map(change, found.slots)))
+
+
 async def test_005_a_slot_that_opens_to_the_relays_own_root(scene: Scene) -> None:
-    """The slot's KEM key is public, so a relay can seal its own root to it. The account's keyring is not that root's."""
+    """A slot's KEM key is public, so a relay can seal its own root to it; the account's keyring is not that root's."""
     own = RootSecret(bytes([5]) * 32)
     hostile = await _hostile(scene.bench)
 

@@ -118,6 +118,8 @@ async def unlock(relay: Relay, request: UnlockRequest) -> UnlockResponse:
         )
         if used.rowcount == 0:  # spec: API-18
             raise ProblemError(Problem.UNLOCK_REFUSED)
+        if _slots(database, name) != found:  # spec: API-37
+            raise ProblemError(Problem.UNLOCK_REFUSED)
         database.execute("INSERT OR REPLACE INTO guests VALUES(?,?,?)", (account, statement.guest, until))
 
     await relay.store.write(work)

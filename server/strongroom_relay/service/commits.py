@@ -20,6 +20,7 @@ from strongroom_protocol.manifest.slots import SlotSet, slot_set_hash
 from strongroom_protocol.relay_api.messages import CommitRequest, CommitResponse
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import merkle
+from strongroom_relay.service import log
 from strongroom_relay.service.objects import drop, insert, pin
 from strongroom_relay.service.relay import Principal, Relay, require_writer
 
@@ -69,6 +70,8 @@ def _swap(
     if keyring is not None:
         if request.slots is not None:
             database.execute("UPDATE accounts SET slots = ? WHERE id = ?", (request.slots, who.account))
+        if keyring.root_key != now_keyring.root_key:  # spec: API-36
+            database.execute("DELETE FROM guests WHERE account = ?", (who.account,))
         store_keyring(relay, database, keyring)
     return store_head(relay, database, head, request.delta, request.objects, keyring)
 
@@ -113,6 +116,7 @@ def store_head(
         "INSERT INTO heads VALUES(?,?,?,?,?,?)",
         (head.account, head.version, head.hash, head.message, receipt, keyring_receipt),
     )
+    log.append(database, head.account, head.version, head.hash)
     return CommitResponse(receipt, keyring_receipt)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
 
 from strongroom_protocol.manifest.head import parse_head
 from strongroom_protocol.relay_api.messages import HeadResponse
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
-from strongroom_protocol.wire import merkle
+from strongroom_relay.service import log
 from strongroom_relay.service.commits import newest_keyring
 from strongroom_relay.service.objects import read_range
 from strongroom_relay.service.relay import Principal, Relay
 
+T = TypeVar("T")
 KEYRINGS = 64
 """Keyrings in one answer; a client asks on from the last."""
 
@@ -24,24 +27,22 @@ async def head(relay: Relay, who: Principal, since: int | None) -> HeadResponse:
             "SELECT version, message, receipt FROM heads WHERE account = ? ORDER BY version DESC LIMIT 1",
             (who.account,),
         ).fetchone()
-        (peaks,) = database.execute("SELECT peaks FROM accounts WHERE id = ?", (who.account,)).fetchone()
         parsed = parse_head(bytes(message), account=who.account)
-        body = read_range(relay, database, who.account, parsed.body, 0, relay.limits.body_bytes)
+        (peaks,) = database.execute("SELECT peaks FROM accounts WHERE id = ?", (who.account,)).fetchone()
+        size = version - 1
         cut = newest_keyring(database, who.account).cut
-        old = since if since is not None and since < version - 1 else 0
-        leaves: list[bytes] = []
-        if old or (cut is not None and cut.version < version - 1):
-            leaves = _leaves(database, who.account, version - 1)
         return HeadResponse(
             bytes(message),
             bytes(receipt),
             tuple(bytes(peaks[at : at + 32]) for at in range(0, len(peaks), 32)),
-            tuple(merkle.consistency_proof(old, leaves)) if old else (),
-            body,
-            tuple(merkle.inclusion_path(cut.version - 1, leaves)) if cut and cut.version < version - 1 else (),
+            tuple(log.consistency_proof(database, who.account, since, size)) if since and since < size else (),
+            read_range(relay, database, who.account, parsed.body, 0, relay.limits.body_bytes),
+            tuple(log.inclusion_path(database, who.account, cut.version - 1, size))
+            if cut and cut.version < size
+            else (),
         )
 
-    return await relay.store.read(work)
+    return await relay.store.read(lambda database: _at_one_moment(database, work))
 
 
 async def head_at(relay: Relay, who: Principal, version: int) -> HeadResponse:
@@ -66,13 +67,22 @@ async def keyrings(relay: Relay, who: Principal, first: int) -> list[tuple[bytes
             "SELECT message, receipt FROM keyrings WHERE account = ? AND version >= ? ORDER BY version LIMIT ?",
             (who.account, first, KEYRINGS),
         )
-        return [(bytes(message), bytes(receipt)) for message, receipt in rows]
+        found: list[tuple[bytes, bytes]] = []
+        room = relay.limits.read_response_bytes
+        for message, receipt in rows:
+            room -= len(message) + len(receipt) + 16
+            if found and room < 0:  # spec: API-38
+                break
+            found.append((bytes(message), bytes(receipt)))
+        return found
 
     return await relay.store.read(work)
 
 
-def _leaves(database: sqlite3.Connection, account: bytes, count: int) -> list[bytes]:
-    rows = database.execute(
-        "SELECT hash FROM heads WHERE account = ? AND version <= ? ORDER BY version", (account, count)
-    )
-    return [merkle.leaf_hash(bytes(found)) for (found,) in rows]
+def _at_one_moment(database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run several reads on one committed state: no commit in between can make them disagree."""
+    database.execute("BEGIN")  # spec: API-39
+    try:
+        return work(database)
+    finally:
+        database.execute("ROLLBACK")

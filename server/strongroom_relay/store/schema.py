@@ -5,6 +5,19 @@ from __future__ import annotations
 import sqlite3
 
 from strongroom_protocol.errors import UpgradeRequired
+from strongroom_protocol.wire import merkle
+
+_LOG = """
+    CREATE TABLE log(
+        account BLOB NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
+        PRIMARY KEY(account, level, number)) WITHOUT ROWID;
+    INSERT INTO log SELECT account, 0, version - 1, log_leaf(hash) FROM heads;
+    """
+_LEVEL = """
+    INSERT INTO log SELECT a.account, a.level + 1, a.number / 2, log_node(a.hash, b.hash) FROM log a JOIN log b
+        ON b.account = a.account AND b.level = a.level AND b.number = a.number + 1
+        WHERE a.level = LEVEL AND a.number % 2 = 0;
+    """
 
 MIGRATIONS = (
     # 1: the first tables
@@ -28,6 +41,8 @@ MIGRATIONS = (
     CREATE INDEX objects_due ON objects(due) WHERE state <> 1;
     CREATE TABLE challenges(mac BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    # 2: the log of heads by its complete subtrees
+    "".join([_LOG, *(_LEVEL.replace("LEVEL", str(level)) for level in range(40))]),
 )
 
 
@@ -36,5 +51,7 @@ def migrate(database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):  # spec: LIFE-9
         raise UpgradeRequired(f"store version {version} is newer than {len(MIGRATIONS)}")
+    database.create_function("log_leaf", 1, merkle.leaf_hash, deterministic=True)
+    database.create_function("log_node", 2, merkle.node_hash, deterministic=True)
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
