@@ -32,6 +32,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/mypy tests tools benchmarks
+	MYPYPATH=tests/independent $(BIN)/mypy --config-file= --strict --ignore-missing-imports tests/independent
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q

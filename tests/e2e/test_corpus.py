@@ -1,7 +1,7 @@
 """Real chats all the way: in, to a relay or a folder, onto a fresh device, out again, byte for byte.
 
-By default the sample that the repository ships; with STRONGROOM_CORPUS the whole #ubuntu corpus, whose numbers are known
-from counting its lines: 222,180 message lines and 25,783 system lines in 173 files.
+By default the sample that the repository ships; with STRONGROOM_CORPUS the whole #ubuntu corpus, whose numbers are
+known from counting its lines: 222,180 message lines and 25,783 system lines in 173 files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from relay_process import RelayProcess
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "irc-ubuntu"

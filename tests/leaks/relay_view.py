@@ -312,7 +312,7 @@ def _files(data: Path) -> Iterator[str]:
         name = re.sub(r"(?<=/)[0-9a-f]{2}(?=/|$)", "<2 digits>", str(path.relative_to(data)))
         names.add(re.sub(r"[0-9a-f]{64}\.[0-9a-f]{64}", "<account>.<hash>", name))
     yield "\n".join(f"- `{name}`" for name in sorted(names) if not name.startswith("relay.db-"))
-    yield "\nWhile it runs also `relay.db-wal`, `relay.db-shm` (parts of the database), `objects/upload-<random>` (arriving).\n"
+    yield "\nWhile it runs also `relay.db-wal` and `relay.db-shm` (parts of the database) and `objects/upload-<random>`.\n"
 
 
 def _output(relay: RecordedRelay) -> Iterator[str]:

@@ -122,7 +122,7 @@ def test_the_scanner_finds_each_form_between_random_bytes() -> None:
         assert scanner.scan(log) == expected
         for name, data in (("zlib", zlib.compress(log)), ("gzip", gzip.compress(log)), ("zstd", zstd.compress(log))):
             assert (canary, f"{name}:utf-8") in scanner.scan(noise.randbytes(99) + data + noise.randbytes(99))
-        assert scanner.scan(gzip.compress(zlib.compress(log))) == {(canary, "gzip:zlib:utf-8")}
+        assert (canary, "gzip:zlib:utf-8") in scanner.scan(gzip.compress(zlib.compress(log)))
 
 
 def test_the_scanner_finds_nothing_in_noise() -> None:

@@ -65,8 +65,7 @@ def test_a_file_that_changed_while_it_was_read_is_refused(pieces: list[bytes]) -
     keys = EpochKeys(bytes(32), 1, EpochSecret(bytes(32)))
     sealer = MediaSealer(keys, bytes(16), 4, hashlib.sha256(b"same").digest())
     with pytest.raises(UntrustedDataError) as error:
-        for part in sealer.parts(pieces, iter([1]), iter([bytes(32)])):
-            b"".join(part)
+        list(map(b"".join, sealer.parts(pieces, iter([1]), iter([bytes(32)]))))
     assert error.value.failure is Failure.SCHEMA
 
 
@@ -110,9 +109,7 @@ class World:
         if consistency is None:
             leaves = [merkle.leaf_hash(other.hash) for other in self.heads[: version - 1]]
             consistency = merkle.consistency_proof(pin.head_version, leaves) if pin else []
-        return accept_head(
-            pin, self.keyring, head, peaks=self.peaks[version - 1], consistency=consistency, cut_path=[]
-        )
+        return accept_head(pin, self.keyring, head, peaks=self.peaks[version - 1], consistency=consistency, cut_path=[])
 
 
 @pytest.mark.spec("PIN-6")
