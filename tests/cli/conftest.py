@@ -1,4 +1,4 @@
-"""A relay, and Ada, who has backed up two chats on it; made once a module, for tests that change neither."""
+"""A relay, and Ada, who has backed up two chats on it; made once for all tests that change neither."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cli.command import CHATS, Person
 from relay_process import RelayProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     with RelayProcess(tmp_path_factory.mktemp("relay") / "data", open_registration=True) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ada(relay: RelayProcess, tmp_path_factory: pytest.TempPathFactory) -> Person:
     person = Person(tmp_path_factory.mktemp("ada"))
     person.init(relay.url, "ada")

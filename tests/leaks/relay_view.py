@@ -63,6 +63,11 @@ COLUMNS = {
          "message": "the signed head: which device committed, when, the name and size of the sealed body",
          "receipt": "the relay's own signature", "keyring_receipt": "the same for a keyring that came with it"},
     ),
+    "log": (
+        "the Merkle log of the heads, by its complete subtrees",
+        {"account": "the account", "level": "height of the subtree", "number": "its place at that height",
+         "hash": "of the subtree, made from hashes of heads"},
+    ),
     "members": ("keys that may write", {"account": "the account", "key": "public key of a device"}),
     "guests": (
         "keys that may read for a while after an unlock",
@@ -312,7 +317,7 @@ def _files(data: Path) -> Iterator[str]:
         name = re.sub(r"(?<=/)[0-9a-f]{2}(?=/|$)", "<2 digits>", str(path.relative_to(data)))
         names.add(re.sub(r"[0-9a-f]{64}\.[0-9a-f]{64}", "<account>.<hash>", name))
     yield "\n".join(f"- `{name}`" for name in sorted(names) if not name.startswith("relay.db-"))
-    yield "\nWhile it runs also `relay.db-wal` and `relay.db-shm` (parts of the database) and `objects/upload-<random>`.\n"
+    yield "\nWhile it runs also `relay.db-wal` and `relay.db-shm` (the database) and `objects/upload-<random>`.\n"
 
 
 def _output(relay: RecordedRelay) -> Iterator[str]:

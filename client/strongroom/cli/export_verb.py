@@ -14,7 +14,14 @@ from strongroom.cli.errors import EXIT_INCOMPLETE
 @click.command("export")
 @common
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", default="json", show_default=True, type=click.Choice(["json"]))
+@click.option(
+    "--format",
+    "format_name",
+    default="json",
+    show_default=True,
+    type=click.Choice(["json"]),
+    help="json: the native, lossless form",
+)
 def command(folder: Path, format_name: str, **given: Any) -> int:
     """Write all chats to FOLDER. `json` is the native lossless form: two devices in one state write the same bytes."""
     called = context(**given)
