@@ -194,7 +194,8 @@ async def _unlock(transport: Transport, device: DeviceKeys, name: str, opener: S
 
 
 def _root_for(unlocked: _Unlocked, keyring: Keyring) -> Root:
-    # In this order: the slot key is ours, so R is what we sealed; R made the newest keyring; that made the account.
+    # In this order: the slot was made with our secret for this account; R made the newest keyring, which the chain
+    # ties to the account. The wrap alone proves nothing: a relay knows the public key it is made to.
     secret, _ = open_slot(unlocked.slots, unlocked.opener, account=unlocked.account)
     root = Root(secret)
     root.require_owner_of(keyring)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from strongroom.commit import commit
 from strongroom.engine.change import Change
-from strongroom.engine.fold import fold, merge_full_levels, write_run
+from strongroom.engine.fold import FAN_IN, fold, merge_full_levels, write_run
 from strongroom.engine.run_writer import split
 from strongroom.engine.snapshot import Snapshot
 from strongroom.session import Session
@@ -56,6 +56,8 @@ async def import_rows(
     done = 0
     for piece in _pieces(rows):
         await _add(session, piece, added)
+        if added.commits % FAN_IN == FAN_IN - 1:
+            await tidy(session)
         done += sum(map(len, piece.values()))
         if progress is not None:
             progress(done)

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "--header-seconds", type=float, default=15.0, metavar="S",
         help="time a new connection has for its first request's headers",
     )  # fmt: skip
+    serve.add_argument("--connections", type=int, default=1000, metavar="N", help="open connections at a time")
     doctor = verbs.add_parser("doctor", help="check every object against its name")
     gc = verbs.add_parser("gc", help="remove what is due now")
     cat = verbs.add_parser("cat", help="write an object's sealed bytes to stdout")
@@ -98,7 +99,7 @@ async def _serve(given: argparse.Namespace) -> int:
             print(f"strongroom-relay: registration token (for one account): {token}", flush=True)
 
     try:
-        await serve(relay, host, port, ready, header_seconds=given.header_seconds)
+        await serve(relay, host, port, ready, header_seconds=given.header_seconds, connections=given.connections)
     except OSError as error:
         raise OSError(f"cannot listen on {given.listen}: {error.strerror}") from error
     finally:

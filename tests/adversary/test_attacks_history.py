@@ -210,11 +210,15 @@ async def test_051_deleted_stays_deleted_and_a_replayed_delete_changes_nothing(s
     assert await messages_of(await scene.victim.snapshot()) == before
 
 
+@pytest.mark.spec("CLIENT-7")
 async def test_052_endless_keyrings(scene: Scene) -> None:
     """A chain that repeats itself for ever: bounded requests, then LIMIT."""
     keyring = scene.writer.session.keyrings[0]
     receipt = _receipt(scene, Chain.KEYRING, keyring.version, keyring.hash, None)
-    scene.hostile.instead("keyrings", lambda *_: [(keyring.message, receipt)] * 64)
+    # Not quite endless, so that a client without the bound fails here instead of hanging.
+    scene.hostile.instead(
+        "keyrings", lambda *_: [(keyring.message, receipt)] * 64 if len(scene.hostile.trace) < 20 else []
+    )
     scene.hostile.instead("head", lambda *_: _forged(scene, 50, keyring=replace(keyring, version=9)))
     calls = await scene.refused(scene.victim.vault.chats, Failure.LIMIT)
     assert calls == ["head", "keyrings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from strongroom import account
 from strongroom_protocol.errors import Failure, StrongroomError, UntrustedDataError, WrongSecret
 from strongroom_protocol.keys import slots as slots_module
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode, RootSecret
-from strongroom_protocol.keys.slots import make_slot
+from strongroom_protocol.keys.slots import Unlock, make_slot
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.slots import Kdf, Slot, SlotSet
 from strongroom_protocol.relay_api.messages import LoginResponse, UnlockResponse
@@ -179,28 +180,43 @@ async def test_005_a_slot_that_opens_to_the_relays_own_root(scene: Scene) -> Non
     assert set(hostile.calls[2:]) == {"keyrings"}
 
 
-async def test_100_an_account_that_the_relay_made_itself(tmp_path: Path) -> None:
-    """The limit of a login by passphrase alone: a relay that has seen an account's slots can seal a root of its own to
-    them and present a whole account of its own. The device is read-only, shows none of the owner's history, and the
-    list of devices is the relay's; nothing is written before a person has confirmed that list."""
+class PublicKeysOnly(Unlock):
+    """What a relay knows of a slot: its public keys. It can seal to them, and cannot make the tag."""
+
+    __slots__ = ()
+
+    def tag(self, account: bytes) -> bytes:
+        return bytes(32)
+
+
+@pytest.mark.spec("SLOT-12")
+async def test_attack_100_an_account_that_the_relay_made_itself(tmp_path: Path) -> None:
+    """A relay that has seen an account's slots seals a root of its own to them and presents an account of its own."""
     bench = Bench(tmp_path / "real")
     device = await bench.create()
     honest = await bench.transport()
     honest.authenticate(device.session.device.sign.public, device.session.device.sign.sign)
-    fake = Bench(tmp_path / "fake", opener=bench.opener)  # what public keys allow: sealing to them needs no secret
+
+    def public(name: str, salt: bytes, kdf: Kdf) -> Unlock:
+        known = copy(bench.opener(name, salt, kdf))
+        known.__class__ = PublicKeysOnly
+        return known
+
+    fake = Bench(tmp_path / "fake", opener=public)
     planted = await fake.create()
     hostile = Hostile(await fake.transport())
-    session = await account.login(tmp_path / "c", hostile, relay="file:///x", name=NAME, opener=bench.opener)
-    assert session.account == planted.session.account != device.session.account
-    assert not session.may_write
+    with pytest.raises(UntrustedDataError) as error:
+        await account.login(tmp_path / "c", hostile, relay="file:///x", name=NAME, opener=bench.opener)
+    assert error.value.failure is Failure.ACCOUNT
+    assert not (tmp_path / "c" / "device.db").exists()
     assert {"put", "commit", "missing"}.isdisjoint(hostile.calls)
-    # A device that knows its account refuses it.
+    assert planted.session.account != device.session.account
+    # A device that knows its account refuses it too.
     known = device.session
     known.transport = hostile
     pin = known.pin
     with pytest.raises(StrongroomError):
         await known.sync()
     assert known.pin == pin
-    session.state.close()
     fake.close()
     bench.close()

@@ -114,6 +114,7 @@ MARKED = [
             "SLOT-2",
             "SLOT-10",
             "SLOT-11",
+            "SLOT-12",
         ),
     ),
     pytest.param(

@@ -19,7 +19,8 @@ L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 
 LENGTHS = {
-    "unlock-from-code": 32, "unlock-from-both": 32, "unlock-sign": 32, "slot-kem": 96, "root-sign": 32,
+    "unlock-from-code": 32, "unlock-from-both": 32, "unlock-sign": 32, "slot-kem": 96, "slot-account": 32,
+    "root-sign": 32,
     "root-kem": 96, "epoch": 32, "epoch-chain": 32, "epoch-check": 32, "epoch-previous": 32, "object-root": 32,
     "salt": 32, "dedup": 32, "object": 64,
 }  # fmt: skip

@@ -47,6 +47,8 @@ def open_slot(given: Json, cddl: Cddl) -> Json:
     if not mine:
         raise Bad("wrong-secret")
     slot = mine[0]
+    if slot[5] != derive("slot-account", secret, context=slots[2]):
+        raise Bad("account")
     context = encode([slots[2], slot[1], slot[2], slot[3], slots[4], slots[5]])
     record = decode(crypto.hpke_open(kem_seed, slot[4], b"strongroom/v1/slot-wrap\0" + sha(context)))
     cddl.check("root-record", record)

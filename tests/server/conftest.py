@@ -15,7 +15,7 @@ from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.slots import SlotKind
 from strongroom_protocol.relay_api.messages import CommitRequest, CommitResponse, RelayInfo
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
-from strongroom_relay.service import accounts, commits, objects
+from strongroom_relay.service import accounts, commits, objects, pieces
 from strongroom_relay.service.relay import Principal, Relay, open_relay
 
 ORIGIN = "https://relay.example"
@@ -59,7 +59,7 @@ class Bench:
         return name
 
     async def get(self, name: bytes) -> bytes | None:
-        return (await objects.read(self.relay, self.who, [(name, 0, 0)]))[0]
+        return (await pieces.read(self.relay, self.who, [(name, 0, 0)]))[0]
 
     async def guest(self, kind: SlotKind = SlotKind.PASSPHRASE) -> Principal:
         """A key that an unlock admitted for reading."""

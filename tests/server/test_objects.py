@@ -11,7 +11,7 @@ from server.account_builder import name_of
 from server.conftest import Bench, refused
 from strongroom_protocol.limits import Limits
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
-from strongroom_relay.service import objects
+from strongroom_relay.service import objects, pieces
 
 LARGE = objects.INLINE
 
@@ -41,7 +41,7 @@ async def test_what_was_stored_is_read_back(bench: Bench, size: int) -> None:
     assert await bench.get(name) == data
     assert await objects.size_of(bench.relay, bench.who, name) == size
     ranges = [(name, 0, 10), (name, size // 2, 0), (os.urandom(32), 0, 0), (name, size + 5, 3)]
-    assert await objects.read(bench.relay, bench.who, ranges) == [data[:10], data[size // 2 :], None, b""]
+    assert await pieces.read(bench.relay, bench.who, ranges) == [data[:10], data[size // 2 :], None, b""]
 
 
 @pytest.mark.spec("LIFE-1")
@@ -166,9 +166,9 @@ async def test_a_batched_read_stops_before_its_answer_outgrows_the_limit(bench: 
     data = os.urandom(100_000)
     name = await bench.put(data)
     bench.relay.limits = Limits(read_response_bytes=250_000)
-    assert await objects.read(bench.relay, bench.who, [(name, 0, 0)] * 5) == [data] * 2
+    assert await pieces.read(bench.relay, bench.who, [(name, 0, 0)] * 5) == [data] * 2
     bench.relay.limits = Limits(read_response_bytes=60_000)
-    assert await objects.read(bench.relay, bench.who, [(name, 0, 0)] * 5) == [data[:60_000]]
+    assert await pieces.read(bench.relay, bench.who, [(name, 0, 0)] * 5) == [data[:60_000]]
 
 
 @pytest.mark.spec("LIFE-7")
@@ -211,8 +211,8 @@ async def test_attack_076_accounts_do_not_see_each_others_objects(bench: Bench) 
     data = os.urandom(LARGE)
     name = await bench.put(data)
     assert await objects.missing(bench.relay, who, [name]) == [name]
-    assert await objects.read(bench.relay, who, [(name, 0, 0)]) == [None]
+    assert await pieces.read(bench.relay, who, [(name, 0, 0)]) == [None]
     assert await objects.size_of(bench.relay, who, name) is None
     await bench.put(data, who)
     bench.relay.store.path_of(bench.account.id, name).unlink()
-    assert await objects.read(bench.relay, who, [(name, 0, 0)]) == [data]
+    assert await pieces.read(bench.relay, who, [(name, 0, 0)]) == [data]

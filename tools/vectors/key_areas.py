@@ -289,7 +289,7 @@ def _slots_cases() -> Iterator[Case]:
             f"slot {label}",
             lambda o=opener, t=label: make_slot(o, root, account=account, salt=salt, kdf=kdf, label=t).wrap,  # type: ignore[misc]
         )
-        slots.append({1: int(kind), 2: opener.sign.public, 3: opener.kem.public, 4: made})
+        slots.append({1: int(kind), 2: opener.sign.public, 3: opener.kem.public, 4: made, 5: opener.tag(account)})
     full: dict[int, Any] = {1: 1, 2: account, 3: 1, 4: salt, 5: kdf.to_cbor(), 6: stream("blind"), 7: slots}
     whole = cbor.encode(full)
     digest = SlotSet.parse(whole, account=account).hash()
@@ -303,6 +303,8 @@ def _slots_cases() -> Iterator[Case]:
     kem_swapped = cbor.encode(full | {7: [slots[0] | {3: slots[1][3]}, slots[1]]})
     yield bad("slot-key-replaced", WRONG_SECRET, "SLOT-10", "open-slot", **opening(slots=kem_swapped))
     swapped = cbor.encode(full | {7: [slots[0] | {4: slots[1][4]}, slots[1]]})
+    planted = cbor.encode(full | {7: [slots[0] | {5: stream("tag")}, slots[1]]})
+    yield bad("slot-tag-of-another-account", Failure.ACCOUNT, "SLOT-12", "open-slot", **opening(slots=planted))
     yield bad("wrap-of-another-slot", Failure.WRAP, "SLOT-10", "open-slot", **opening(slots=swapped))
     other_kind = cbor.encode(full | {7: [slots[0] | {1: 3}, slots[1]]})
     yield bad("slot-kind-changed", Failure.WRAP, "SLOT-10", "open-slot", **opening(slots=other_kind))

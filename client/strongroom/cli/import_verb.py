@@ -15,9 +15,11 @@ from strongroom.cli.text import safe
 
 @click.command("import")
 @common
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "format_name", default=None, help="the export's format, when it is not recognised")
-@click.option("--chat", default=None, help="id of the conversation, for formats that do not name it")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format", "format_name", default=None, metavar="NAME", help="the format, when not recognised (help: list them)"
+)
+@click.option("--chat", default=None, metavar="ID", help="id of the conversation, for formats that do not name it")
 def command(paths: tuple[Path, ...], format_name: str | None, chat: str | None, **given: Any) -> int:
     """Read chat exports and commit them. Again and again: what is there already is not added twice."""
     called = context(**given)

@@ -74,13 +74,15 @@ async def merge_full_levels(change: Change) -> bool:
     A run whose index is damaged beyond its mirror stays as it is and counts for nothing.
     """
     chosen: list[Run] = []
-    whole = [run for run in change.runs if len(await change.base.entries(run)) == run.frames]
-    for level in range(1 + max((run.level for run in whole), default=0)):
-        here = [run for run in whole if run.level == level]
-        if len(here) + bool(chosen) < FAN_IN:
+    for level in range(1 + max((run.level for run in change.runs), default=0)):
+        here = [run for run in change.runs if run.level == level]
+        if len(here) + bool(chosen) >= FAN_IN:
+            here = [run for run in here if len(await change.base.entries(run)) == run.frames]
+        if len(here) + bool(chosen) >= FAN_IN:
+            # What a merge would make completes this level too: all of it is written once, not level by level.
+            chosen = here + chosen if chosen else here[-FAN_IN:]
+        elif chosen:
             break
-        # What a merge would make completes the next level too: all of it is written once, not level by level.
-        chosen = here + chosen if chosen else here[-FAN_IN:]
     if chosen:
         await merge(change, chosen)
     return bool(chosen)
@@ -109,8 +111,10 @@ async def merge(change: Change, runs: Sequence[Run]) -> None:
     gone = frozenset(frame.chunk.digest for frames in grouped.values() for frame in frames)
     await change.directory.locate(writer.entries, replaced=gone)
     await change.remove_runs(list(runs))
-    kept = await segments_of(base, list(change.runs))
-    change.drops |= set(segments) - set(kept) - {ref.name for ref in writer.segments}
+    if all([await base.tops(run) for run in change.runs]):
+        kept = await segments_of(base, change.runs)
+        change.drops |= set(segments) - set(kept) - {ref.name for ref in writer.segments}
+    # else: a run whose index is lost may refer to any segment, so none is dropped.
     change.add_run(merged)
 
 

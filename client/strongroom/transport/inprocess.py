@@ -120,10 +120,10 @@ class InProcessTransport:
             temporary.unlink(missing_ok=True)
 
     async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:
-        from strongroom_relay.service import objects
+        from strongroom_relay.service import pieces
 
         who = await self._who(account)
-        found = await read_all(lambda rest: self._asked(objects.read(self._relay, who, rest)), ranges)
+        found = await read_all(lambda rest: self._asked(pieces.read(self._relay, who, rest)), ranges)
         self.bytes_received += sum(len(piece or b"") for piece in found)
         return found
 

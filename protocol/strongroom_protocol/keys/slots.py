@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 from argon2.low_level import ARGON2_VERSION, Type, hash_secret_raw
 
@@ -27,12 +28,21 @@ from strongroom_protocol.wire.parse import Fields
 class Unlock:
     """The key pairs of one slot, derived from its unlock secret."""
 
-    __slots__ = ("kem", "kind", "sign")
+    __slots__ = ("_secret", "kem", "kind", "sign")
 
     def __init__(self, kind: SlotKind, secret: UnlockSecret) -> None:
         self.kind = kind
+        self._secret = secret
         self.sign = SignKey(SigningSeed(derive(Key.UNLOCK_SIGN, secret.reveal())))
         self.kem = KemKey(KemSeed(derive(Key.SLOT_KEM, secret.reveal())))
+
+    def tag(self, account: bytes) -> bytes:
+        """What only who knows the secret can compute: that this slot was made for this account.
+
+        The wrap cannot say so: it is made to a public key that the relay knows, so that root secrets can be rotated
+        without every slot's secret at hand. Account ids outlive every rotation, and so does the tag.
+        """
+        return derive(Key.SLOT_ACCOUNT, self._secret.reveal(), context=account)
 
 
 def unlock(
@@ -62,10 +72,10 @@ def unlock(
 
 def make_slot(opener: Unlock, root: RootSecret, *, account: bytes, salt: bytes, kdf: Kdf, label: str) -> Slot:
     """A slot that `opener` opens: the root record sealed to its KEM key."""
-    bare = Slot(opener.kind, opener.sign.public, opener.kem.public, b"")
+    bare = Slot(opener.kind, opener.sign.public, opener.kem.public, b"", opener.tag(account))
     record = cbor.encode({1: root.reveal(), 2: account, 3: label})
     sealed = wrap(opener.kem.public, record, info=_wrap_info(account, salt, kdf, bare))
-    return Slot(bare.kind, bare.unlock_key, bare.kem_key, sealed)
+    return replace(bare, wrap=sealed)
 
 
 def open_slot(slots: SlotSet, opener: Unlock, *, account: bytes) -> tuple[RootSecret, str]:
@@ -76,6 +86,8 @@ def open_slot(slots: SlotSet, opener: Unlock, *, account: bytes) -> tuple[RootSe
     slot = next((slot for slot in slots.slots if slot.unlock_key == opener.sign.public), None)
     if slot is None or not hmac.compare_digest(slot.kem_key, opener.kem.public):  # spec: SLOT-10
         raise WrongSecret("no slot of this account opens with that secret")
+    if not hmac.compare_digest(slot.tag, opener.tag(account)):  # spec: SLOT-12
+        raise UntrustedDataError(Failure.ACCOUNT, "the slot was not made for this account", subject="slot")
     info = _wrap_info(account, slots.salt, slots.kdf, slot)
     fields = Fields(cbor.decode(opener.kem.open(slot.wrap, info=info, subject="slot"), subject="slot"), "slot")
     root, owner, label = RootSecret(fields.fixed(1)), fields.fixed(2), fields.text(3, 64)

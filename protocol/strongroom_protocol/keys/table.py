@@ -18,6 +18,7 @@ class Key(Enum):
     UNLOCK_FROM_BOTH = ("unlock-from-both", 32)  # ikm stretched passphrase || recovery code, same context
     UNLOCK_SIGN = ("unlock-sign", 32)  # ikm unlock secret: Ed25519 seed that admits at the relay
     SLOT_KEM = ("slot-kem", 96)  # ikm unlock secret: key pair that the root record is sealed to
+    SLOT_ACCOUNT = ("slot-account", 32)  # ikm unlock secret, context account: binds a slot to its account
     ROOT_SIGN = ("root-sign", 32)  # ikm root secret: Ed25519 seed that signs keyrings
     ROOT_KEM = ("root-kem", 96)  # ikm root secret: key pair that every epoch is sealed to
     EPOCH = ("epoch", 32)  # ikm fresh randomness || previous epoch's chaining key

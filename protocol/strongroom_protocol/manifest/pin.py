@@ -66,7 +66,7 @@ class Pin:
             tuple(fixed(peak, 32, "pin") for peak in fields.array(8, maximum=64)),
             fields.uint(9, SMALL_MAX),
             fields.uint(10, VERSION_MAX),
-_sequences(fields.take(11)),
+            _sequences(fields.take(11)),
         )
         fields.done()
         return pin
@@ -148,7 +148,7 @@ def _check_forward(pin: Pin, head: Head, limits: Limits) -> None:
         raise UntrustedDataError(Failure.ROLLBACK, "older than a head seen before", subject="head")
     if head.version == pin.head_version and head.hash != pin.head_hash:  # spec: PIN-7
         raise UntrustedDataError(Failure.FORK, "another head under a version seen before", subject="head")
-    if head.version > pin.head_version + limits.head_step:  # spec: PIN-8
+    if pin.head_version and head.version > pin.head_version + limits.head_step:  # spec: PIN-8
         raise UntrustedDataError(Failure.LIMIT, "too far ahead of the head seen before", subject="head")
     if head.keyring_version < pin.head_keyring:  # spec: PIN-9
         raise UntrustedDataError(Failure.ROLLBACK, "under an older keyring than one seen before", subject="head")

@@ -60,15 +60,17 @@ class Kdf:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Kind, the key that signs an unlock, the key the root record is sealed to, the sealed root record."""
+    """Kind, the key that signs an unlock, the key the root record is sealed to, the sealed root record, and a tag by
+    which whoever knows the slot's secret recognises the account it was made for."""
 
     kind: SlotKind
     unlock_key: bytes
     kem_key: bytes
     wrap: bytes
+    tag: bytes
 
     def to_cbor(self) -> dict[int, Any]:
-        return {1: int(self.kind), 2: self.unlock_key, 3: self.kem_key, 4: self.wrap}
+        return {1: int(self.kind), 2: self.unlock_key, 3: self.kem_key, 4: self.wrap, 5: self.tag}
 
     @classmethod
     def parse(cls, value: Any) -> Slot:
@@ -78,6 +80,7 @@ class Slot:
             fields.fixed(2),
             fields.fixed(3, KEM_KEY_BYTES),
             fields.blob(4, WRAP_MAX, WRAP_MIN),
+            fields.fixed(5),
         )
         fields.done()
         return slot

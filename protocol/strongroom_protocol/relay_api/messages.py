@@ -325,6 +325,24 @@ def encode_pieces(pieces: Sequence[bytes | None]) -> bytes:
     return cbor.encode(list(pieces))
 
 
+def pieces_head(count: int) -> bytes:
+    """The encoding of an answer up to its first piece, for relays that send it as they read it."""
+    return _head(4, count)
+
+
+def piece_head(length: int | None) -> bytes:
+    """The encoding of one piece up to its bytes; of an absent one, all of it."""
+    return b"\xf6" if length is None else _head(2, length)
+
+
+def _head(major: int, value: int) -> bytes:
+    # RFC 8949 section 3: the major type and the shortest form of its argument.
+    if value < 24:
+        return bytes([major << 5 | value])
+    width = next(width for width in range(4) if value < 1 << (8 << width))
+    return bytes([major << 5 | 24 + width]) + value.to_bytes(1 << width, "big")
+
+
 def parse_pieces(data: bytes, limits: Limits = LIMITS) -> list[bytes | None]:
     def one(value: Any) -> bytes | None:
         return None if value is None else blob(value, limits.object_bytes, "read")

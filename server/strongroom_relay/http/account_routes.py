@@ -11,6 +11,7 @@ from strongroom_relay.service import accounts, commits, objects, reading
 
 ACCOUNT = "/v1/accounts/{account:[0-9a-f]{64}}"
 SMALL_BODY = 8 * 1024
+REGISTER_BODY = 1024 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -41,7 +42,7 @@ async def relay_info(request: web.Request) -> web.Response:
 
 async def register(request: web.Request) -> web.Response:
     relay = request.app[RELAY]
-    parsed = messages.RegisterRequest.parse(await body_of(request, relay.limits.request_bytes), relay.limits)
+    parsed = messages.RegisterRequest.parse(await body_of(request, REGISTER_BODY), relay.limits)
     return cbor_response((await accounts.register(relay, parsed)).encode(), status=201)
 
 

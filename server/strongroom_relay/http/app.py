@@ -44,6 +44,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self.stopping = False
+        self.bodies = {True: 0, False: 0}
         self._active = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -66,6 +67,10 @@ class Traffic:
 
 
 TRAFFIC = web.AppKey("traffic", Traffic)
+TIMER = web.RequestKey("timer", asyncio.Timeout)
+KNOWN_BODIES = 128 * 1024 * 1024
+OTHER_BODIES = 16 * 1024 * 1024
+"""Bytes of request bodies in memory at a time: of requests signed by devices and guests, and of others."""
 
 
 @web.middleware
@@ -85,7 +90,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             raise ProblemError(Problem.ENCODING)
         # A longer body may take longer, but none may stall: its declared length over the slowest rate there is.
         length = min(request.content_length or 0, LIMITS.object_bytes)
-        async with asyncio.timeout(DEADLINE + length / LIMITS.slowest_bytes_s):
+        async with asyncio.timeout(DEADLINE + length / LIMITS.slowest_bytes_s) as timer:
+            request[TIMER] = timer
             return await handler(request)
     except ProblemError as problem:
         return refusal(problem)
@@ -113,6 +119,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 def _require_unanswered(request: web.Request) -> None:
     """A refusal cannot follow a part of another answer: the connection is cut instead."""
     if request.writer.output_size:
+        if request.transport is not None:
+            request.transport.abort()  # a plain close would wait until a client that reads nothing has read the rest
         raise ConnectionResetError("broke off in the middle of an answer")
 
 
@@ -130,22 +138,33 @@ def refusal(problem: ProblemError, *, close: bool = False) -> web.Response:
     return response
 
 
-async def body_of(request: web.Request, maximum: int) -> bytes:
-    """The whole body, refused by its declared length before it is read and by its real one while it is."""
+async def body_of(request: web.Request, maximum: int, *, known: bool = False) -> bytes:
+    """The whole body, refused by its declared length before it is read and by its real one while it is.
+
+    `known` is for senders who are devices or guests of an account: others cannot use up their memory.
+    """
     if (request.content_length or 0) > maximum:  # spec: API-24
         raise ProblemError(Problem.TOO_LARGE)
+    bodies = request.app[TRAFFIC].bodies
+    counted = maximum > 64 * 1024  # small ones are bounded by the number of connections
     data = bytearray()
-    async for chunk in request.content.iter_chunked(64 * 1024):
-        data += chunk
-        if len(data) > maximum:  # spec: API-25
-            raise ProblemError(Problem.TOO_LARGE)
+    try:
+        async for chunk in request.content.iter_chunked(64 * 1024):
+            data += chunk
+            bodies[known] += len(chunk) * counted
+            if len(data) > maximum:  # spec: API-25
+                raise ProblemError(Problem.TOO_LARGE)
+            if bodies[known] > (KNOWN_BODIES if known else OTHER_BODIES):  # spec: API-40
+                raise ProblemError(Problem.UNAVAILABLE)
+    finally:
+        bodies[known] -= len(data) * counted
     return bytes(data)
 
 
 async def signed(request: web.Request, maximum: int = 0) -> tuple[Principal, bytes]:
     """Who signed the request, and its body, checked against the signature."""
     who, digest = await principal(request)
-    body = await body_of(request, maximum)
+    body = await body_of(request, maximum, known=True)
     check_body(digest, hashlib.sha256(body).digest())
     return who, body
 

@@ -16,15 +16,15 @@ from strongroom_protocol.relay_api import messages
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.relay_api.signature import check_body
 from strongroom_relay.http.account_routes import ACCOUNT
+from strongroom_relay.http.answers import send
 from strongroom_relay.http.app import RELAY, body_of, cbor_response, principal, signed
-from strongroom_relay.service import objects
+from strongroom_relay.service import objects, pieces
 from strongroom_relay.service.relay import Principal, Relay, require_writer
 from strongroom_relay.store.embedded import disk_problem
 
 OBJECT = ACCOUNT + "/objects/{name:[0-9a-f]{64}}"
 _RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{1,12})?")
 NAMES_BODY = 4 * 1024 * 1024
-PIECE = 1024 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -43,11 +43,19 @@ async def missing(request: web.Request) -> web.Response:
     return cbor_response(messages.encode_names(await objects.missing(relay, who, names)))
 
 
-async def read(request: web.Request) -> web.Response:
+async def read(request: web.Request) -> web.StreamResponse:
     relay = request.app[RELAY]
     who, body = await signed(request, NAMES_BODY)
     ranges = messages.parse_ranges(body, relay.limits)
-    return cbor_response(messages.encode_pieces(await objects.read(relay, who, ranges)))
+
+    def begin(database: sqlite3.Connection) -> tuple[list[list[pieces.Step]], bytes]:
+        planned = pieces.plan(relay, database, who.account, ranges)
+        steps = [(messages.piece_head(found and found[2]), *(found or (b"", 0, 0))) for found in planned]
+        blocks = pieces.blocks([(messages.pieces_head(len(planned)), b"", 0, 0), *steps])
+        return blocks, pieces.fill(relay, who.account, blocks[0], database)
+
+    blocks, first = await relay.store.read(begin)
+    return await send(request, who.account, blocks, first, {"Content-Type": "application/cbor"})
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -57,41 +65,30 @@ async def get(request: web.Request) -> web.StreamResponse:
     account, name = who.account, _name(request)
     asked = request.headers.get("Range") if request.method == "GET" else None
 
-    def first(database: sqlite3.Connection) -> tuple[int, int, int, bytes]:
-        size = objects.size_in(database, account, name)
+    def look(database: sqlite3.Connection) -> tuple[int, int, int, bytes | None]:
+        size = pieces.held(relay, database, account, name)
         if size is None:
             raise ProblemError(Problem.NOT_FOUND)
         start, end = _range(asked, size)
-        here = request.method == "GET" and size < objects.INLINE
-        return size, start, end, _piece(relay, account, name, start, end, database) if here else b""
+        small = size < objects.INLINE
+        return (
+            size,
+            start,
+            end,
+            pieces.read_range(relay, database, account, name, start, end - start) if small else None,
+        )
 
-    size, start, end, piece = await relay.store.peek(first)
+    size, start, end, first = await relay.store.peek(look)
     headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+    if request.method == "HEAD":
+        return web.Response(headers=headers | {"Content-Length": str(size)})
     if asked is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     status = 200 if asked is None else 206
-    if request.method == "HEAD":
-        return web.Response(headers=headers | {"Content-Length": str(size)})
-    if not piece:
-        piece = await relay.store.read(partial(_piece, relay, account, name, start, end))
-    if len(piece) == end - start:
-        return web.Response(status=status, headers=headers, body=piece)
-    headers["Content-Length"] = str(end - start)
-    answer = web.StreamResponse(status=status, headers=headers)
-    await answer.prepare(request)
-    while start < end:
-        if len(piece) != min(PIECE, end - start):
-            raise ConnectionResetError("the object went away while it was sent")
-        await answer.write(piece)
-        start += len(piece)
-        piece = await relay.store.read(partial(_piece, relay, account, name, start, end))
-    await answer.write_eof()
-    return answer
-
-
-def _piece(relay: Relay, account: bytes, name: bytes, start: int, end: int, database: sqlite3.Connection) -> bytes:
-    wanted = min(PIECE, end - start)
-    return objects.read_range(relay, database, account, name, start, wanted) or b"" if wanted else b""
+    blocks = pieces.blocks([(b"", name, start, end - start)])
+    if first is None:
+        first = await relay.store.read(partial(pieces.fill, relay, account, blocks[0]))
+    return await send(request, account, blocks, first, headers, status)
 
 
 async def put(request: web.Request) -> web.Response:
@@ -106,7 +103,7 @@ async def put(request: web.Request) -> web.Response:
     if size > relay.limits.object_bytes:  # spec: API-27
         raise ProblemError(Problem.TOO_LARGE)
     if size < objects.INLINE:
-        data = await body_of(request, size)
+        data = await body_of(request, size, known=True)
         _require_named(name, hashlib.sha256(data).digest())
         new = await objects.put_small(relay, who, name, data)
     else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 
@@ -28,9 +30,17 @@ _SILENT = logging.getLogger("strongroom.relay.http")
 _SILENT.disabled = True  # aiohttp would log the address of whoever sent a malformed request, and parts of it
 
 
+CONNECTIONS = 1000
+"""Open connections at a time."""
+
+UNREAD_SECONDS = 60
+"""A connection whose other side takes nothing of what was sent to it is closed after that time."""
+
+
 async def serve(
-    relay: Relay, host: str, port: int, ready: Callable[[int], None], *, header_seconds: float = HEADER_SECONDS
-) -> None:
+    relay: Relay, host: str, port: int, ready: Callable[[int], None], *, header_seconds: float = HEADER_SECONDS,
+    connections: int = CONNECTIONS,
+) -> None:  # fmt: skip
     """Serve until SIGTERM or SIGINT; what is under way is finished first. `ready` gets the real port.
 
     The caller closes the store.
@@ -43,8 +53,11 @@ async def serve(
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("the runner has no server")
-    watched = _watched(runner.server, header_seconds)
+    _allow_files(2 * connections + 256)
+    watched = _watched(runner.server, header_seconds, connections)
     server = await asyncio.get_running_loop().create_server(watched, host, port, backlog=512)
+    for listening in server.sockets:
+        _close_unread(listening)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -57,15 +70,39 @@ async def serve(
     await runner.cleanup()
 
 
-def _watched(factory: Callable[[], asyncio.Protocol], seconds: float) -> Callable[[], asyncio.Protocol]:
-    """aiohttp sets no time for the headers of the first request; a silent connection would stay for ever."""
+class _Refused(asyncio.Protocol):
+    """A connection too many: closed at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _watched(server: web.Server, seconds: float, connections: int) -> Callable[[], asyncio.Protocol]:
+    """aiohttp bounds neither the connections nor the time for the headers of the first request."""
 
     def make() -> asyncio.Protocol:
-        protocol = factory()
+        if len(server.connections) >= connections:  # spec: API-41
+            return _Refused()
+        protocol: asyncio.Protocol = server()
         asyncio.get_running_loop().call_later(seconds, _close_if_silent, protocol)
         return protocol
 
     return make
+
+
+def _close_unread(listening: socket.socket) -> None:
+    """Connections that are accepted take this over. Linux has it; elsewhere the deadline of the request must do."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        listening.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1000)
+
+
+def _allow_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _close_if_silent(protocol: asyncio.Protocol) -> None:

@@ -163,7 +163,7 @@ def _slot_set(relay: Relay, found: tuple[bytes, bytes] | None) -> SlotSet:
         if not relay.decoy:
             draw = relay.randomness
             kinds = (SlotKind.PASSPHRASE, SlotKind.RECOVERY)
-            slots = tuple(Slot(kind, draw(32), draw(KEM_KEY_BYTES), draw(1228)) for kind in kinds)
+            slots = tuple(Slot(kind, draw(32), draw(KEM_KEY_BYTES), draw(1228), draw(32)) for kind in kinds)
             relay.decoy = SlotSet(bytes(32), 1, bytes(32), Kdf.preset(), bytes(32), slots).encode()
         found = bytes(32), relay.decoy
     return SlotSet.parse(found[1], account=found[0])

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
 
-from strongroom_protocol.relay_api.messages import Range, Usage
+from strongroom_protocol.relay_api.messages import Usage
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.service.relay import Principal, Relay, require_writer
 
@@ -100,50 +100,9 @@ async def missing(relay: Relay, who: Principal, names: Sequence[bytes]) -> list[
     return await relay.store.read(work)
 
 
-async def read(relay: Relay, who: Principal, ranges: Sequence[Range]) -> list[bytes | None]:
-    """The bytes of ranges, None for absent objects; stops early before the answer outgrows the limit."""
-
-    def work(database: sqlite3.Connection) -> list[bytes | None]:
-        pieces: list[bytes | None] = []
-        total = 0
-        for name, offset, length in ranges:
-            piece = read_range(relay, database, who.account, name, offset, length)
-            total += len(piece or b"") + 16
-            if pieces and total > relay.limits.read_response_bytes:  # spec: API-3
-                break
-            pieces.append(piece)
-        return pieces
-
-    return await relay.store.read(work)
-
-
-def read_range(
-    relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes, offset: int, length: int
-) -> bytes | None:
-    """Bytes from `offset`, at most `length` (0: to the end, within the limit of one answer)."""
-    bound = relay.limits.read_response_bytes
-    wanted = min(length or bound, bound)
-    row = database.execute("SELECT data FROM objects WHERE account = ? AND name = ?", (account, name)).fetchone()
-    if row is None:
-        return None
-    if row[0] is not None:
-        return bytes(row[0][offset : offset + wanted])
-    try:
-        with relay.store.path_of(account, name).open("rb") as file:
-            file.seek(offset)
-            return file.read(wanted)
-    except FileNotFoundError:
-        return None
-
-
 async def size_of(relay: Relay, who: Principal, name: bytes) -> int | None:
     """Sealed size of an object, None when it is not there."""
-    return await relay.store.read(lambda database: size_in(database, who.account, name))
-
-
-def size_in(database: sqlite3.Connection, account: bytes, name: bytes) -> int | None:
-    """The same, in a store's thread."""
-    row = _row(database, account, name)
+    row = await relay.store.read(lambda database: _row(database, who.account, name))
     return None if row is None else row[0]
 
 

@@ -11,7 +11,7 @@ from strongroom_protocol.relay_api.messages import HeadResponse
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.service import log
 from strongroom_relay.service.commits import newest_keyring
-from strongroom_relay.service.objects import read_range
+from strongroom_relay.service.pieces import read_range
 from strongroom_relay.service.relay import Principal, Relay
 
 T = TypeVar("T")
