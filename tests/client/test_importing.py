@@ -48,6 +48,18 @@ async def _count(device: Device, chat: str) -> int:
     return len({row.id for row in (await rows_of(await device.snapshot())).get(chat, [])})
 
 
+async def test_runs_merge_also_above_an_empty_level(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bulk imports enter above level 0: their runs must not pile up because level 0 has none."""
+    monkeypatch.setattr("strongroom.engine.fold.LEVEL_ROWS", 50)
+    device = await bench.create()
+    for number in range(2 * FAN_IN + 1):
+        await device.add(talk("chat", 600, start=1_700_000_000_000 + number * 10_000_000, ids=f"m{number}-"))
+    snapshot = await device.snapshot()
+    assert {run.level for run in snapshot.root.runs} == {1, 2}
+    assert len(snapshot.root.runs) == 3
+    assert await _count(device, "chat") == 600 * (2 * FAN_IN + 1)
+
+
 async def test_the_same_export_again_adds_nothing(bench: Bench) -> None:
     device = await bench.create()
     rows = [*sample_rows(2), *talk("chat", 30), titled("chat", "A chat")]

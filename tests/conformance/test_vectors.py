@@ -25,7 +25,7 @@ MARKED = [
         marks=pytest.mark.spec("BATCH-1", "BATCH-2", "ENC-1", "ENC-6", "ENC-8", "ENC-9", "ENC-10", "ENC-12", "SIG-1"),
     ),
     pytest.param("body", marks=pytest.mark.spec("BODY-1", "BODY-2", "ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12")),
-    pytest.param("cbor", marks=pytest.mark.spec("ENC-1", "ENC-2", "ENC-3", "ENC-4", "ENC-5")),
+    pytest.param("cbor", marks=pytest.mark.spec("ENC-1", "ENC-2", "ENC-3", "ENC-4", "ENC-5", "ENC-13")),
     pytest.param("chunks", marks=pytest.mark.spec("OBJ-4", "OBJ-9", "OBJ-10", "OBJ-11")),
     pytest.param("cose", marks=pytest.mark.spec("SIG-1", "SIG-2", "SIG-3")),
     pytest.param(

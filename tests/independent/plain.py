@@ -91,7 +91,7 @@ def _map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[Any, Any], 
         start = at
         key, at = _item(data, at, depth + 1)
         encoded = data[start:at]
-        if (number and encoded <= previous) or isinstance(key, list | dict):
+        if (number and encoded <= previous) or type(key) not in (int, bytes, str):
             raise Bad("encoding")
         previous = encoded
         found[key], at = _item(data, at, depth + 1)

@@ -66,6 +66,8 @@ def _ordered(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [_ordered(item) for item in value]
     if kind is dict:
+        if not {int, bytes, str}.issuperset(map(type, value)):  # spec: ENC-13
+            raise TypeError("map keys are integers, byte strings or text")
         # The standard orders keys by their encoded bytes, not by length first as cbor2's canonical mode does.
         pairs = sorted((cbor2.dumps(_ordered(key)), key, item) for key, item in value.items())
         return {key: _ordered(item) for _, key, item in pairs}
