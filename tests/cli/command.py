@@ -49,6 +49,11 @@ class Run:
         return found
 
 
+def heed_interrupts() -> None:
+    """A shell that starts the suite in the background has SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Person:
     """Somebody at a terminal in `folder`, where relative paths lead."""
 
@@ -100,7 +105,7 @@ class Person:
         """Start a verb, send SIGINT as Ctrl-C would as soon as `when` holds."""
         process = subprocess.Popen(
             self.command(*arguments, tweak=tweak), cwd=self.folder, env=self.environment(), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts,
         )  # fmt: skip
         deadline = time.monotonic() + 30
         while not when() and time.monotonic() < deadline and process.poll() is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import PASSPHRASE, Person, files
+from cli.command import PASSPHRASE, Person, files, heed_interrupts
 from relay_process import RelayProcess
 from strongroom.cli.strength import require_strong
 from strongroom_protocol.errors import InvalidArgument
@@ -30,6 +30,7 @@ class Terminal:
         self._at = 0
         self._pid, self._screen = pty.fork()
         if self._pid == 0:
+            heed_interrupts()
             os.chdir(person.folder)
             os.execve(sys.executable, person.command(*arguments), person.environment())  # noqa: S606
 

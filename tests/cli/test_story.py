@@ -94,3 +94,23 @@ def test_a_two_secret_account_needs_both(relay: RelayProcess, tmp_path: Path) ->
     person.run("login", "--vault", "b", *account, expect=12)
     person.run("login", "--vault", "b", *account[:4], "--recovery-code-file", "code", expect=12)
     assert person.json("login", "--vault", "b", *account, "--recovery-code-file", "code")["name"] == "both"
+
+
+def test_a_script_may_give_every_verb_the_same_options(tmp_path: Path) -> None:
+    person = Person(tmp_path / "home")
+    url = f"file://{tmp_path}/store"
+    person.init(url, "ada", vault="v")
+    chats = person.write("chats.jsonl", CHATS)
+    same = ("--vault", "v", "--relay", url, "--account", "ada", "--passphrase-file", "pw")
+    for verb in (
+        ("import", chats),
+        ("chats",),
+        ("show", "Family"),
+        ("restore",),
+        ("verify",),
+        ("status",),
+        ("export", "o"),
+    ):
+        person.json(*verb, *same)
+    other = person.json("status", "--vault", "v", "--account", "bob", expect=10)
+    assert other["exit"] == 10

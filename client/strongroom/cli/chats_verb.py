@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.text import moment, safe
 
 
 @click.command("chats")
 @common
+@accepted
 def command(**given: Any) -> int:
     """List chats, newest first."""
     called = context(**given)
@@ -20,9 +21,7 @@ def command(**given: Any) -> int:
 
 
 async def _chats(given: Context) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         rows = await vault.chats()
         damaged = vault.damage()
         data = {

@@ -7,12 +7,16 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from strongroom.cli.errors import EXIT_PIPE
 from strongroom.cli.text import json_line
+from strongroom_protocol.errors import NotFound
+
+if TYPE_CHECKING:
+    from strongroom.vault import Vault
 
 
 @dataclass(slots=True)
@@ -25,6 +29,18 @@ class Context:
     account: str | None = None
     secrets: dict[str, Any] = field(default_factory=dict)
     _result: str = ""
+
+    async def open(self) -> Vault:
+        """The vault. Raises NotFound also when --account names another one than the vault's."""
+        from strongroom.vault import Vault
+        from strongroom_protocol.keys import names
+
+        wanted = None if self.account is None else names.account_name(self.account)
+        vault = await Vault.open(self.vault, relay=self.relay)
+        if wanted not in (None, vault.name):
+            await vault.close()
+            raise NotFound("the vault in that folder is of another account", hint="use another --vault")
+        return vault
 
     def emit(self, data: dict[str, Any], text: str) -> None:
         """The result, for stdout: one JSON object, or text for people. Shown when the vault is closed again."""
@@ -79,6 +95,17 @@ def secrets(command: Any) -> Any:
             help="run COMMAND and read the passphrase from its output",
         ),
     )  # fmt: skip
+
+
+def accepted(command: Any) -> Any:
+    """The options of `secrets` on verbs that need none, so that a script can give every verb the same ones."""
+    return _with(
+        command,
+        click.option("--account", metavar="NAME", hidden=True, help="must be the vault's, when given"),
+        click.option("--passphrase-file", type=click.Path(), metavar="FILE", hidden=True, help="not needed here"),
+        click.option("--passphrase-command", metavar="COMMAND", hidden=True, help="not needed here"),
+        click.option("--recovery-code-file", type=click.Path(), metavar="FILE", hidden=True, help="not needed here"),
+    )
 
 
 def context(**given: Any) -> Context:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 
 
 @click.command("export")
 @common
+@accepted
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -29,9 +30,7 @@ def command(folder: Path, format_name: str, **given: Any) -> int:
 
 
 async def _export(given: Context, folder: Path) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         written = await vault.export_json(folder)
         damaged = vault.damage()
         data = {"folder": str(folder), "damaged": damaged, **written}

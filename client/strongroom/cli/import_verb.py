@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.progress import Meter
 from strongroom.cli.text import safe
 
 
 @click.command("import")
 @common
+@accepted
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format", "format_name", default=None, metavar="NAME", help="the format, when not recognised (help: list them)"
@@ -28,10 +29,9 @@ def command(paths: tuple[Path, ...], format_name: str | None, chat: str | None, 
 
 async def _import(given: Context, paths: tuple[Path, ...], format_name: str | None, chat: str | None) -> int:
     from strongroom.formats import ImportOptions, ImportReport, detect, importer_named
-    from strongroom.vault import Vault
 
     chosen = [(path, importer_named(format_name) if format_name else detect(path)) for path in paths]
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         report = ImportReport()
         streams = (importer.read(path, ImportOptions(chat=chat), report) for path, importer in chosen)
         with Meter("importing", "records") as meter:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.progress import Meter
 
 
 @click.command("restore")
 @common
+@accepted
 def command(**given: Any) -> int:
     """Fetch everything into this device's folder, so that it is readable without the relay."""
     called = context(**given)
@@ -20,9 +21,7 @@ def command(**given: Any) -> int:
 
 
 async def _restore(given: Context) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         with Meter("restoring", "bytes") as meter:
             restored = await vault.restore(progress=meter.to)
         found = restored.audit

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.text import moment, safe
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @common
+@accepted
 @click.argument("chat")
 @click.option("--last", default=50, show_default=True, type=click.IntRange(1, 100_000), help="how many messages")
 def command(chat: str, last: int, **given: Any) -> int:
@@ -25,9 +26,7 @@ def command(chat: str, last: int, **given: Any) -> int:
 
 
 async def _show(given: Context, chat: str, last: int) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         messages = await vault.show(chat, count=last)
         damaged = vault.damage()
         given.emit(

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.text import moment, safe
 
 
 @click.command("status")
 @common
+@accepted
 def command(**given: Any) -> int:
     """Show how fresh the backup is, how much it holds and which devices may write."""
     called = context(**given)
@@ -20,9 +21,7 @@ def command(**given: Any) -> int:
 
 
 async def _status(given: Context) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         status = await vault.status()
         hours, minutes = divmod(status.age_ms // 60_000, 60)
         lines = [

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from strongroom.cli.context import Context, common, context
+from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_UNTRUSTED
 from strongroom.cli.progress import Meter
 
 
 @click.command("verify")
 @common
+@accepted
 def command(**given: Any) -> int:
     """Fetch everything from the relay, check every digest and open every seal. Changes nothing."""
     called = context(**given)
@@ -20,9 +21,7 @@ def command(**given: Any) -> int:
 
 
 async def _verify(given: Context) -> int:
-    from strongroom.vault import Vault
-
-    async with await Vault.open(given.vault, relay=given.relay) as vault:
+    async with await given.open() as vault:
         with Meter("verifying", "bytes") as meter:
             found = await vault.verify(progress=meter.to)
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
