@@ -48,10 +48,10 @@ class KeyringPrivate:
     events: tuple[KeyEvent, ...] = ()
 
     def with_device(self, event: KeyEvent, name: str) -> KeyringPrivate:
-        """One device more, and the event that tells of it."""
+        """One device more, and the event that tells of it. A name is cut to its limit in UTF-8 bytes."""
         names = dict(self.names)
         if event.device is not None:
-            names[event.device] = name[:NAME_BYTES]
+            names[event.device] = name.encode()[:NAME_BYTES].decode(errors="ignore")
         return replace(self, names=names, events=(*self.events, event)[-EVENTS:])
 
     def seal(self, keys: EpochKeys, *, writer: bytes, sequence: int, randomness: bytes) -> bytes:

@@ -134,23 +134,32 @@ class MediaSealer:
         seen = hashlib.sha256()
         length = 0
         for piece in pieces:
+            length += len(piece)
+            if length > self.size:
+                break  # it grew: refused below, before its last chunk is made
             buffer += piece
             seen.update(piece)
-            length += len(piece)
             while len(buffer) > chunk:
                 yield bytes(buffer[:chunk])
                 del buffer[:chunk]
         if (length, seen.digest()) != (self.size, self.sha256):  # spec: MEDIA-3
             raise UntrustedDataError(Failure.SCHEMA, "the file changed while it was read", subject="media")
-        buffer += b"\x80" + bytes(padded_size(self.size) - self.size - 1)
-        for start in range(0, len(buffer), chunk):
-            yield bytes(buffer[start : start + chunk])
+        buffer += b"\x80"
+        zeros = padded_size(self.size) - self.size - 1
+        while buffer or zeros:
+            more = max(0, min(zeros, chunk - len(buffer)))
+            buffer += bytes(more)
+            zeros -= more
+            yield bytes(buffer[:chunk])
+            del buffer[:chunk]
 
 
-def open_chunk(media: Media, index: int, opener: ObjectOpener, sealed: bytes, *, subject: str) -> bytes:
+def open_chunk(
+    media: Media, index: int, opener: ObjectOpener, sealed: bytes, *, subject: str, limits: Limits = LIMITS
+) -> bytes:
     """The file's bytes in chunk `index`, its range digest checked before it is opened."""
     check_digest(media.digests[32 * index : 32 * index + 32], sealed, subject)
-    _, _, _, number, last = media.locate(index)
+    _, _, _, number, last = media.locate(index, limits)
     plaintext = opener.chunk(sealed, number, last=last)
     return plaintext[: max(0, media.size - index * media.chunk)]
 
