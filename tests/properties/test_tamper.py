@@ -246,7 +246,7 @@ def test_no_splice_is_taken(name: str, edit: st.DataObject) -> None:
         assert refused(found.read, bad) in found.failures
 
 
-PAYLOADS = {
+PAYLOADS: dict[cose.Context, Callable[[bytes], object]] = {
     cose.Context.HEAD: lambda data: parse_head(data, account=ACCOUNT),
     cose.Context.KEYRING: lambda data: parse_keyring(data, account=ACCOUNT),
     cose.Context.RECEIPT: lambda data: verify_receipt(
