@@ -19,19 +19,22 @@ from strongroom_protocol.engine.directory import (
 from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.refs import FrameRef, ObjectRef
 from strongroom_protocol.engine.root import Directory
-from strongroom_protocol.errors import UntrustedDataError
+from strongroom_protocol.errors import IncompleteError, UntrustedDataError
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.model import Op
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
 COLD_PAGE_ROWS = 256
+COLD_PAGES = 256
+"""Cold pages after which all are written anew; readers refuse more than 1,024."""
 
 
-async def read_rows(snapshot: Snapshot) -> dict[bytes, DirectoryRow]:
+async def read_rows(snapshot: Snapshot, *, whole: bool = False) -> dict[bytes, DirectoryRow]:
     """The rows of all conversations in runs, by key: cold pages first, the hot page over them.
 
-    The directory says nothing that the runs do not, so rows on a damaged page are made again from the frames.
+    The directory says nothing that the runs do not, so rows on a damaged page are made again from the frames. With
+    `whole`, IncompleteError is raised when that misses anything: what is written must not hide a chat for good.
     """
     directory = snapshot.root.directory
     refs = [ref for ref, _ in directory.cold] + ([directory.hot] if directory.hot else [])
@@ -46,6 +49,12 @@ async def read_rows(snapshot: Snapshot) -> dict[bytes, DirectoryRow]:
             row = await _made_again(snapshot, key)
             if row is not None:
                 rows[key] = row
+            if whole and (row is None or row.rows < sum(ref.rows for ref in await snapshot.refs(key))):
+                raise IncompleteError(
+                    "the chat list is damaged and cannot be made again from what the relay returns",
+                    damaged=tuple(snapshot.source.damage),
+                    hint="repeat the command later; nothing was changed. strongroom verify names what is damaged",
+                )
     return rows
 
 
@@ -105,7 +114,7 @@ class DirectoryChange:
     async def known(self, key: bytes) -> DirectoryRow | None:
         """The row as it is now."""
         if self._known is None:
-            self._known = await read_rows(self.base)
+            self._known = await read_rows(self.base, whole=True)
         return self.touched.get(key) or self._known.get(key)
 
     async def describe(self, frame: Frame) -> None:
@@ -134,7 +143,7 @@ class DirectoryChange:
         was_cold = await self._cold()
         moved = [row for row in rest if was_cold.get(row.key) != row]
         cold = list(old.cold)
-        if sum(count for _, count in cold) + len(moved) > 2 * len(rest) + COLD_PAGE_ROWS:
+        if sum(count for _, count in cold) + len(moved) > 2 * len(rest) + COLD_PAGE_ROWS or len(cold) >= COLD_PAGES:
             dropped |= {ref.name for ref, _ in cold}
             cold, moved = [], rest
         cold += [(self._page(sealer, page), len(page)) for page in _pages(moved)]
