@@ -15,29 +15,60 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from strongroom.vault import DeviceInfo, Restored, Status, Vault
+    from strongroom.columns import Columns
+    from strongroom.compose import member, message, title
+    from strongroom.records import (
+        Attachment,
+        ChatMessage,
+        DeviceInfo,
+        MessageRef,
+        Progress,
+        Restored,
+        Status,
+    )
+    from strongroom.vault import Vault
     from strongroom_protocol.errors import StrongroomError
     from strongroom_protocol.keys.names import passphrase
     from strongroom_protocol.keys.recovery_code import parse as recovery_code
-    from strongroom_protocol.rows.model import Kind, Op, Row
+    from strongroom_protocol.rows.model import ConversationKind, DeleteKind, Kind, Op, Row
 
 __all__ = [
+    "Attachment",
+    "ChatMessage",
+    "Columns",
+    "ConversationKind",
+    "DeleteKind",
     "DeviceInfo",
     "Kind",
+    "MessageRef",
     "Op",
+    "Progress",
     "Restored",
     "Row",
     "Status",
     "StrongroomError",
     "Vault",
+    "member",
+    "message",
     "passphrase",
     "recovery_code",
+    "title",
 ]
 
 _PLACES = {
-    "DeviceInfo": ("strongroom.vault", "DeviceInfo"),
-    "Restored": ("strongroom.vault", "Restored"),
-    "Status": ("strongroom.vault", "Status"),
+    "Attachment": ("strongroom.records", "Attachment"),
+    "ChatMessage": ("strongroom.records", "ChatMessage"),
+    "Columns": ("strongroom.columns", "Columns"),
+    "ConversationKind": ("strongroom_protocol.rows.model", "ConversationKind"),
+    "DeleteKind": ("strongroom_protocol.rows.model", "DeleteKind"),
+    "MessageRef": ("strongroom.records", "MessageRef"),
+    "Progress": ("strongroom.records", "Progress"),
+    "member": ("strongroom.compose", "member"),
+    "message": ("strongroom.compose", "message"),
+    "title": ("strongroom.compose", "title"),
+    "DeviceInfo": ("strongroom.records", "DeviceInfo"),
+    "Restored": ("strongroom.records", "Restored"),
+    "Status": ("strongroom.records", "Status"),
     "Vault": ("strongroom.vault", "Vault"),
     "StrongroomError": ("strongroom_protocol.errors", "StrongroomError"),
     "passphrase": ("strongroom_protocol.keys.names", "passphrase"),

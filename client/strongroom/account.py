@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from strongroom.commit import ATTEMPTS, accept_own, next_head, seal_body, sealer_for, upload
+from strongroom.commit import ATTEMPTS, accept_own, next_head, note_attempt, seal_body, sealer_for
 from strongroom.session import DeviceKeys, Session, fetch_keyrings, now_ms
-from strongroom.state import State
+from strongroom.state import FILES, State
 from strongroom.transport.base import CommitRequest, RegisterRequest, Transport
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.errors import InvalidArgument, RelayConflict
@@ -153,7 +153,7 @@ async def _confirm_once(session: Session, root: Root, *, device_name: str) -> No
     event = KeyEvent(old.version + 1, now_ms(), "device added, authority: root secret", added.id)
     private = KeyringPrivate.open(old.private, session.epochs(), session.account).with_device(event, device_name)
     staged: dict[bytes, bytes] = {}
-    sealer = sealer_for(session, keys, staged)
+    sealer = sealer_for(session, keys, staged.__setitem__)
     keyring = replace(
         old, version=old.version + 1, previous=old.hash, time=now_ms(), devices=devices,
         epochs=(*old.epochs, epoch), wraps=_wraps(secret, epoch, root, devices, session.account),
@@ -163,12 +163,11 @@ async def _confirm_once(session: Session, root: Root, *, device_name: str) -> No
         ),
     ).sign(root.sign.sign)  # fmt: skip
     seen = dict(base.body.seen) | {added.id: base.head.version}
-    sealed = seal_body(sealer, replace(base.body, seen=seen))
+    _, sealed = seal_body(sealer, replace(base.body, seen=seen))
     head, delta = next_head(session, base.head, keyring, sealer, sealed, set(staged), {base.head.body})
-    inline = await upload(session, staged)
-    answer = await session.transport.commit(
-        session.account, CommitRequest(head.message, delta, inline, keyring.message, None)
-    )
+    note_attempt(session, head)
+    request = CommitRequest(head.message, delta, tuple(staged.values()), keyring.message, None)
+    answer = await session.transport.commit(session.account, request)
     accept_own(session, head, answer.head_receipt, [*session.keyrings, keyring])
     session.state.put({"guest-epoch": None})
     session.guest_epoch = None
@@ -226,7 +225,7 @@ def _store(
 
 
 def _forget(folder: Path) -> None:
-    for leftover in ("device.db", "device.db-journal", "lock"):
+    for leftover in FILES:
         (folder / leftover).unlink(missing_ok=True)
 
 
@@ -248,8 +247,8 @@ def _wraps(
 
 async def _register(session: Session, keys: EpochKeys, slots: SlotSet, name: str, token: str) -> None:
     staged: dict[bytes, bytes] = {}
-    sealer = sealer_for(session, keys, staged)
-    ref, sequence = seal_body(sealer, Body(seen={session.device.id: 1}))
+    sealer = sealer_for(session, keys, staged.__setitem__)
+    _, (ref, sequence) = seal_body(sealer, Body(seen={session.device.id: 1}))
     delta = Delta.of(set(staged), ())
     head = sign_head(
         account=session.account, version=1, previous=None, keyring_version=1, keyring_hash=session.keyring.hash,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from strongroom.engine.change import Change
-from strongroom.engine.sealer import Sealer
+from strongroom.engine.sealer import Emit, Sealer
+from strongroom.journal import Attempt
 from strongroom.session import Session, now_ms
+from strongroom.staging import Staging
 from strongroom.transport.base import CommitRequest
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import RelayConflict
 from strongroom_protocol.keys.epochs import EpochKeys
-from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
 from strongroom_protocol.manifest.keyring import Keyring
 from strongroom_protocol.manifest.receipt import Chain, verify_receipt
@@ -22,59 +22,82 @@ from strongroom_protocol.seal.objects import ObjectType
 from strongroom_protocol.wire import merkle
 
 ATTEMPTS = 8
-INLINE_OBJECT = 64 * 1024
-"""Objects up to this size travel inside the commit request: one round trip and one fsync for a small commit."""
 
-UPLOADS = 4
-"""Objects uploaded at once."""
+
+def _none() -> int:
+    return 0
+
 
 Build = Callable[[Change], Awaitable[bool]]
 """Puts a change together on a fresh base; returns False when there is nothing to commit."""
 
 
-async def commit(session: Session, build: Build) -> Head | None:
+async def commit(session: Session, build: Build, *, entries: Callable[[], int] = _none) -> Head | None:
     """Run `build` on the newest state and commit it; again from the start when another device was first.
 
-    Returns the new head, None when `build` had nothing to do. When this returns, the relay has it durably.
+    A running client builds on what it committed last without asking: the swap at the relay finds out whether that was
+    the newest. `entries` tells the last outbox entry that the change carries. Returns the new head, None when `build`
+    had nothing to do. When this returns, the relay has it durably.
     """
+    async with session.lock:
+        return await _commit(session, build, entries)
+
+
+async def _commit(session: Session, build: Build, entries: Callable[[], int]) -> Head | None:
     session.require_writer()
     for attempt in range(ATTEMPTS):
-        base = await session.snapshot()
-        staged: dict[bytes, bytes] = {}
-        keys = session.epochs()[session.keyring.epoch]
-        change = await Change.begin(base, sealer_for(session, keys, staged))
-        if not await build(change):
-            return None
-        body = await change.finish(acknowledged=base.head.version)
+        base, session.base = session.base, None
+        if base is None or base.head.hash != session.pin.head_hash:
+            base = await session.snapshot()
+        staging = Staging(session.transport, session.account)
         try:
-            return await _advance(session, change, body, staged)
+            keys = session.epochs()[session.keyring.epoch]
+            change = await Change.begin(base, sealer_for(session, keys, staging.emit))
+            change.relieve = staging.relieve
+            if not await build(change):
+                session.base = base
+                return None
+            body = await change.finish(acknowledged=base.head.version)
+            return await _advance(session, change, body, staging, entries())
         except RelayConflict:
             if attempt + 1 == ATTEMPTS:
                 raise
+        finally:
+            await staging.stop()
     return None
 
 
-def sealer_for(session: Session, keys: EpochKeys, staged: dict[bytes, bytes]) -> Sealer:
-    """A sealer of this device that stages what it makes."""
-    return Sealer(keys, session.device.id, session.sequences(), staged.__setitem__)
+def sealer_for(session: Session, keys: EpochKeys, emit: Emit) -> Sealer:
+    """A sealer of this device."""
+    return Sealer(keys, session.device.id, session.sequences(), emit)
 
 
-async def _advance(session: Session, change: Change, body: Body, staged: dict[bytes, bytes]) -> Head:
+async def _advance(session: Session, change: Change, body: Body, staging: Staging, entries: int) -> Head:
     base = change.base
-    sealed = seal_body(change.sealer, body)
+    body, sealed = seal_body(change.sealer, body)
     drops = change.drops | {base.head.body}
-    head, delta = next_head(session, base.head, session.keyring, change.sealer, sealed, set(staged), drops)
-    inline = await upload(session, staged)
+    adds = staging.names | change.uploaded
+    head, delta = next_head(session, base.head, session.keyring, change.sealer, sealed, adds, drops)
+    inline = await staging.finish()
+    note_attempt(session, head, entries)
     answer = await session.transport.commit(session.account, CommitRequest(head.message, delta, inline, None, None))
     accept_own(session, head, answer.head_receipt, session.keyrings)
+    session.base = change.successor(session.source(), head, body)
     return head
 
 
-def seal_body(sealer: Sealer, body: Body) -> tuple[ObjectRef, int]:
+def seal_body(sealer: Sealer, body: Body) -> tuple[Body, tuple[ObjectRef, int]]:
     """Seal the body; it names the sequence that it is sealed with, the highest this device has used."""
     sequence = next(sealer.sequences)
-    sequences = dict(body.sequences) | {sealer.device: sequence}
-    return sealer.object(ObjectType.BODY, replace(body, sequences=sequences).encode(), sequence=sequence), sequence
+    body = replace(body, sequences=dict(body.sequences) | {sealer.device: sequence})
+    return body, (sealer.object(ObjectType.BODY, body.encode(), sequence=sequence), sequence)
+
+
+def note_attempt(session: Session, head: Head, entries: int = 0) -> None:
+    """Note durably that `head` is about to be sent."""
+    size, peaks = session.pin.log()
+    root = merkle.root_of(merkle.append(size, peaks, head.hash))
+    session.sending(Attempt(head.version, head.hash, head.sequence, root, entries))
 
 
 def next_head(
@@ -95,35 +118,6 @@ def next_head(
     return head, delta
 
 
-async def upload(session: Session, staged: dict[bytes, bytes]) -> tuple[bytes, ...]:
-    """Put the large objects that the relay does not have yet, a few at a time; returns those left for the commit."""
-    small = {name: data for name, data in staged.items() if len(data) <= INLINE_OBJECT}
-    if sum(map(len, small.values())) > LIMITS.inline_bytes:
-        small = {}
-    large = [name for name in staged if name not in small]
-    gate = asyncio.Semaphore(UPLOADS)
-
-    async def put(name: bytes) -> None:
-        async with gate:
-            await session.transport.put(session.account, name, staged[name])
-
-    if large:
-        absent = await session.transport.missing(session.account, large)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name in absent:
-                    group.create_task(put(name))
-        except ExceptionGroup as failed:
-            raise _first(failed) from failed
-    return tuple(small.values())
-
-
-def _first(group: Exception) -> Exception:
-    while isinstance(group, ExceptionGroup):
-        group = group.exceptions[0]
-    return group
-
-
 def accept_own(session: Session, head: Head, receipt: bytes, keyrings: list[Keyring]) -> None:
     """The relay has acknowledged our head: check its receipt and pin it."""
     verify_receipt(
@@ -136,4 +130,4 @@ def accept_own(session: Session, head: Head, receipt: bytes, keyrings: list[Keyr
         keyring_version=keyrings[-1].version, keyring_hash=keyrings[-1].hash, peaks=peaks, epoch=head.epoch,
         sequences=dict(session.pin.sequences) | {session.device.id: head.sequence},
     )  # fmt: skip
-    session.remember(pin, keyrings, message=head.message)
+    session.remember(pin, keyrings, message=head.message, settled=session.journal.accepted(head))

@@ -5,6 +5,8 @@ Everything fetched is weighed against the pin (`manifest.pin`) and the pin is st
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from strongroom.cache import Cache
 from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
+from strongroom.journal import Attempt, Journal, Settled
 from strongroom.state import State
 from strongroom.transport.base import Transport
-from strongroom_protocol.errors import Failure, ReadOnly, UntrustedDataError
+from strongroom_protocol.errors import Failure, ReadOnly, RelayConflict, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys, chain_epochs, open_epochs
 from strongroom_protocol.keys.hpke import KemKey
 from strongroom_protocol.keys.secrets import EpochSecret, KemSeed, SigningSeed
@@ -28,12 +31,17 @@ from strongroom_protocol.wire import cbor
 SEQUENCE_BLOCK = 256
 """Writer sequences reserved durably at a time; a crash skips what is left of a block, never reuses a number."""
 
+SEQUENCE_GAP = 2**20
+"""A block begins fewer than this many numbers after the last: 2^53 numbers are enough for 2^33 blocks."""
 
 KEYRINGS_BYTES = 64 * 1024 * 1024
 """Keyrings taken from a relay in one synchronisation; a chain of 4,000 changes of a two-device account is 32 MiB."""
 
 SYNC_ATTEMPTS = 4
 """Times a head and a keyring that do not fit are asked for again; then the misfit is the error."""
+
+
+NOTHING = Settled({}, 0)
 
 
 class DeviceKeys:
@@ -56,6 +64,13 @@ class Session:
     keyrings: list[Keyring]
     pin: Pin
     guest_epoch: EpochSecret | None
+    journal: Journal
+    base: Snapshot | None = None
+    """The state that this device's last commit made; while it runs, the next commit begins here."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while pin and base move: by a commit, and by a read until it has its state."""
+    _free: range = range(0)
+    _clock: int = 0
     _epochs: tuple[bytes, Mapping[int, EpochKeys]] | None = field(default=None)
 
     @classmethod
@@ -67,7 +82,9 @@ class Session:
         keyrings = [parse_keyring(message, account=pin.account) for message in chain]
         guest = state.get("guest-epoch")
         transport.authenticate(device.sign.public, device.sign.sign)
-        return cls(state, transport, device, pin.account, keyrings, pin, EpochSecret(guest) if guest else None)
+        return cls(
+            state, transport, device, pin.account, keyrings, pin, EpochSecret(guest) if guest else None, Journal(state)
+        )
 
     @property
     def keyring(self) -> Keyring:
@@ -129,13 +146,24 @@ class Session:
 
     async def snapshot(self, *, fresh: bool = False) -> Snapshot:
         """The newest state of the account, verified."""
-        return await self.load(await self.sync(), fresh=fresh)
+        for attempt in range(SYNC_ATTEMPTS):
+            try:
+                return await self.load(await self.sync(), fresh=fresh)
+            except RelayConflict:  # other devices are quick
+                if attempt + 1 == SYNC_ATTEMPTS:
+                    raise
+        raise AssertionError
 
     async def load(self, head: Head, *, fresh: bool = False) -> Snapshot:
-        """The state at an accepted head. Also checks that no copy of this device has written."""
+        """The state at an accepted head. Settles what this device has sent; finds out whether a copy of it wrote."""
         snapshot = await Snapshot.load(self.source(fresh=fresh), head, self.device_keys())
         if head.version == self.pin.head_version:
-            self.remember(accept_sequences(self.pin, snapshot.body.sequences, device=self.device.id), self.keyrings)
+            sequences, me = snapshot.body.sequences, self.device.id
+            pin = accept_sequences(self.pin, sequences, device=me)
+            settled = await self.journal.settle(
+                self.transport, self.account, head, snapshot.body, me=me, known=self.pin.sequences.get(me, 0)
+            )
+            self.remember(pin, self.keyrings, settled=settled)
         return snapshot
 
     def stored_head(self) -> Head:
@@ -146,30 +174,45 @@ class Session:
         """Signing keys of every device that any accepted keyring lists."""
         return {device.id: device.sign_key for keyring in self.keyrings for device in keyring.devices}
 
-    def remember(self, pin: Pin, keyrings: list[Keyring], *, message: bytes | None = None) -> None:
-        """Store pin, keyrings and head bytes in one transaction, then use them."""
-        if pin != self.pin or len(keyrings) != len(self.keyrings) or message is not None:
-            changes: dict[str, bytes | None] = {"pin": pin.encode()}
+    def remember(
+        self, pin: Pin, keyrings: list[Keyring], *, message: bytes | None = None, settled: Settled = NOTHING
+    ) -> None:
+        """Store pin, keyrings, head bytes and what became of attempts in one transaction, then use them."""
+        if pin != self.pin or len(keyrings) != len(self.keyrings) or message is not None or settled.changes:
+            changes = settled.changes | {"pin": pin.encode()}
             if len(keyrings) != len(self.keyrings):
                 changes["keyrings"] = cbor.encode([keyring.message for keyring in keyrings])
             if message is not None:
                 changes["head"] = message
-            self.state.put(changes)
+            self.state.put(changes, sent=settled.sent)  # spec: CLIENT-32
         self.pin, self.keyrings = pin, keyrings
 
     def sequences(self) -> Iterator[int]:
         """This device's next writer sequences, each reserved durably before it is given out."""
         while True:
-            start = self.pin.sequence
-            self.remember(replace(self.pin, sequence=start + SEQUENCE_BLOCK), self.keyrings)
-            yield from range(start + 1, start + SEQUENCE_BLOCK + 1)
+            yield self._next_sequence()
+
+    def _next_sequence(self) -> int:
+        if not self._free:
+            # A copy of this device begins at the same number: a random gap keeps the two apart from here on.
+            start = self.pin.sequence + 1 + secrets.randbelow(SEQUENCE_GAP)
+            self.remember(replace(self.pin, sequence=start + SEQUENCE_BLOCK - 1), self.keyrings)
+            self._free = range(start, start + SEQUENCE_BLOCK)
+        number, self._free = self._free[0], self._free[1:]
+        return number
 
     def next_clock(self) -> int:
-        """A hybrid logical clock value later than any this device gave out: unix ms * 2**16 + counter."""
-        last = int.from_bytes(self.state.get("clock") or b"", "big")
-        value = max(now_ms() << 16, last + 1)
-        self.state.put({"clock": value.to_bytes(8, "big")})
-        return value
+        """A hybrid logical clock value later than any that was sent: unix ms * 2**16 + counter.
+
+        It is durable when `sending` returns, which is before anybody else sees it.
+        """
+        last = self._clock or int.from_bytes(self.state.get("clock") or b"", "big")
+        self._clock = max(now_ms() << 16, last + 1)
+        return self._clock
+
+    def sending(self, attempt: Attempt) -> None:
+        """Note durably what is about to be sent."""
+        self.journal.sending(attempt, {"clock": self._clock.to_bytes(8, "big")} if self._clock else {})
 
     async def _newer_keyrings(self, head: Head) -> list[Keyring]:
         known = self.keyrings[-1]

@@ -1,7 +1,7 @@
 """The local state of one device: what cannot be fetched again, in one small SQLite file (spec chapter 13).
 
 Everything that must change together changes in one transaction with a full sync, so a crash leaves the old or the
-new state. A lock file keeps a second process out.
+new state; pin and outbox are in one file for that reason. A lock file keeps a second process out.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from strongroom_protocol.errors import CallError, NotFound, StorageFull, UpgradeRequired, VaultLocked
 
-SCHEMA = 1
+SCHEMA = 2
 _DATABASE = "device.db"
+FILES = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", "lock")
+"""What a state consists of on disk."""
+
+# AUTOINCREMENT: the number of an entry that was committed is never given to another one.
+_OUTBOX = "CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, sealed BLOB NOT NULL)"
 
 
 class State:
@@ -41,6 +46,7 @@ class State:
             database = _connect(folder)
             with _translated(), database:
                 database.execute("CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+                database.execute(_OUTBOX)
                 database.execute(f"PRAGMA user_version = {SCHEMA}")
         except BaseException:
             os.close(lock)
@@ -70,14 +76,50 @@ class State:
             raise CallError("the vault in that folder was never finished", hint="remove the folder and start again")
         return value
 
-    def put(self, changes: Mapping[str, bytes | None]) -> None:
-        """Apply all changes or none, durably; None removes a name."""
+    def put(self, changes: Mapping[str, bytes | None], *, sent: int = 0) -> None:
+        """Apply all changes or none, durably; None removes a name. Outbox entries up to `sent` go with them."""
         with _translated(), self._database:
             for name, value in changes.items():
                 if value is None:
                     self._database.execute("DELETE FROM state WHERE name = ?", (name,))
                 else:
                     self._database.execute("INSERT OR REPLACE INTO state VALUES(?, ?)", (name, value))
+            if sent:
+                self._database.execute("DELETE FROM outbox WHERE id BETWEEN 1 AND ?", (sent,))
+        if None in changes.values():
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing removed stays in the log
+
+    def add_entries(self, entries: Sequence[tuple[int, bytes]]) -> int:
+        """Put entries (rows, sealed bytes) into the outbox, all or none, durably; the number of the last one."""
+        with _translated(), self._database:
+            for entry in entries:
+                last = self._database.execute("INSERT INTO outbox(rows, sealed) VALUES(?, ?)", entry).lastrowid
+        return last or 0
+
+    def entries(self) -> Iterator[tuple[int, int, bytes]]:
+        """The outbox: number, rows, sealed bytes, oldest first, without what was set aside."""
+        last = 0
+        while row := self._database.execute(
+            "SELECT id, rows, sealed FROM outbox WHERE id > ? ORDER BY id LIMIT 1", (last,)
+        ).fetchone():
+            yield row
+            last = row[0]
+
+    def set_aside(self, number: int) -> None:
+        """Keep an entry without offering it any more: its number becomes negative."""
+        with _translated(), self._database:
+            self._database.execute("UPDATE outbox SET id = -id WHERE id = ?", (number,))
+
+    def waiting(self) -> tuple[int, int, int]:
+        """Entries, rows and bytes in the outbox."""
+        query = "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(length(sealed)), 0) FROM outbox WHERE id > 0"
+        entries, rows, size = self._database.execute(query).fetchone()
+        return entries, rows, size
+
+    def aside(self) -> int:
+        """Entries that were set aside."""
+        (count,) = self._database.execute("SELECT count(*) FROM outbox WHERE id < 0").fetchone()
+        return int(count)
 
     def close(self) -> None:
         self._database.close()
@@ -98,7 +140,11 @@ def _checked(folder: Path) -> sqlite3.Connection:
         (version,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
-    if version == SCHEMA:
+    if version == 1:
+        with _translated(), database:
+            database.execute(_OUTBOX)
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
+    if version in (1, SCHEMA):
         return database
     database.close()
     if version > SCHEMA:
@@ -108,6 +154,7 @@ def _checked(folder: Path) -> sqlite3.Connection:
 
 def _connect(folder: Path) -> sqlite3.Connection:
     database = sqlite3.connect(folder / _DATABASE, isolation_level="IMMEDIATE", check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")  # one sync a transaction instead of three
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA secure_delete = ON")  # a removed secret leaves no remnant in free pages
     return database

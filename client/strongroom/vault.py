@@ -1,82 +1,51 @@
-"""The vault: what an app or a person does with a backed-up chat history.
+"""The vault: what an app or a person does with a backed-up chat history (docs/sdk.md).
 
     async with await Vault.open(folder) as vault:
+        await vault.append("family", [message("home at seven", sender="anna")])
         for chat in await vault.chats():
             print(chat.title, chat.newest)
 
-Every method that reads fetches and verifies the newest state first; without the relay, what was restored is read.
+Every method may be called from many tasks at once, and may be cancelled: what was appended stays, what was not
+committed is committed later, nothing is written twice.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from strongroom.cache import Cache
-from strongroom.engine.audit import Audit, Progress, audit
-from strongroom.engine.fold import joined
-from strongroom.engine.reading import chat_rows, newest
-from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.audit import Audit, audit
+from strongroom.outbox import Outbox
+from strongroom.reader import Reader
+from strongroom.records import ChatMessage, DeviceInfo, MessageRef, Progress, Restored, Status
+from strongroom.sending import Sender
 from strongroom.session import Session, now_ms
 from strongroom.state import State
 from strongroom.transport import open_transport
 from strongroom_protocol.engine.directory import DirectoryRow
-from strongroom_protocol.errors import Failure, NotFound, RelayUnreachable, UntrustedDataError
+from strongroom_protocol.errors import InvalidArgument, RelayUnreachable, StrongroomError
 from strongroom_protocol.keys import names
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
-from strongroom_protocol.manifest.head import Head, parse_head
-from strongroom_protocol.rows.merge import Message, Order, fold
+from strongroom_protocol.rows.detail import AT
+from strongroom_protocol.rows.model import DeleteKind, Kind, Op, Row
 
 if TYPE_CHECKING:
     from strongroom import importing
     from strongroom.account import SecretsOrUnlock
 
+APPEND_ROWS = 65_536
+"""Rows in one `append`; an archive goes in by `import_`."""
 
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """A device of the keyring: id (hex), name, whether it is this one."""
+FLUSH_S = 10.0
+"""How long closing waits for what is still to be committed; the rest is committed by the next process."""
 
-    id: str
-    name: str
-    this: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How things stand. Times in ms since 1970, sizes in bytes; `saved` is the time of the newest commit."""
-
-    account: str
-    name: str
-    relay: str
-    device: str
-    writable: bool
-    version: int
-    keyring_version: int
-    epoch: int
-    saved: int
-    age_ms: int
-    chats: int
-    rows: int
-    runs: int
-    tail: int
-    stored: int
-    cap: int
-    objects: int
-    devices: tuple[DeviceInfo, ...]
-    fresh: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore brought: the audit, and whether an earlier version had to stand in for a damaged newest one."""
-
-    audit: Audit
-    version: int
-    fallback: bool
+OnProgress = Callable[[Progress], None]
 
 
 class Vault:
@@ -84,10 +53,14 @@ class Vault:
 
     def __init__(self, session: Session, *, name: str, relay: str, opener: SecretsOrUnlock | None = None) -> None:
         self._session = session
-        self._last: Snapshot | None = None
+        self._outbox = Outbox(session.state)
+        self._sender = Sender(session, self._outbox)
+        self._reader = Reader(session, self._outbox)
         self._opener = opener  # of a login that waits for its confirmation
         self.name = name
         self.relay = relay
+
+    # Opening ------------------------------------------------------------------------------------------------------
 
     @classmethod
     async def create(
@@ -137,7 +110,7 @@ class Vault:
 
     @classmethod
     async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
-        """The vault in `folder`; `relay` only when the relay has moved."""
+        """The vault in `folder`; `relay` only when the relay has moved. Goes on with what still waits to be saved."""
         state = State.open(folder)
         try:
             address = relay or state.require("relay").decode()
@@ -146,13 +119,22 @@ class Vault:
         except BaseException:
             state.close()
             raise
-        return cls(session, name=state.require("name").decode(), relay=address)
+        vault = cls(session, name=state.require("name").decode(), relay=address)
+        if session.may_write and vault._outbox.waiting()[0]:
+            vault._sender.start()
+        return vault
 
     async def close(self) -> None:
-        """Release the folder and the connection."""
+        """Save what waits, for a few seconds at most; release the folder and the connection."""
         self._opener = None
-        await self._session.transport.close()
-        self._session.state.close()
+        try:
+            if self._outbox.waiting()[0] and self._sender.error is None and self.writable:
+                with contextlib.suppress(StrongroomError, TimeoutError):
+                    await asyncio.wait_for(self._sender.flush(), FLUSH_S)
+        finally:
+            await self._sender.stop()
+            await self._session.transport.close()
+            self._session.state.close()
 
     async def __aenter__(self) -> Vault:
         return self
@@ -161,6 +143,8 @@ class Vault:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    # Devices ------------------------------------------------------------------------------------------------------
 
     @property
     def writable(self) -> bool:
@@ -181,7 +165,8 @@ class Vault:
         from strongroom import account
 
         opener = account.with_secrets(passphrase, code)
-        await account.renew_guest(self._session, name=self.name, opener=opener)
+        async with self._session.lock:
+            await account.renew_guest(self._session, name=self.name, opener=opener)
         self._opener = opener
 
     async def confirm_devices(
@@ -195,10 +180,55 @@ class Vault:
 
         given = passphrase is not None or code is not None
         opener = self._opener if self._opener and not given else account.with_secrets(passphrase, code)
-        root = await account.renew_guest(self._session, name=self.name, opener=opener)
-        if not self._session.may_write:
-            await account.confirm(self._session, root, device_name=device_name)
+        async with self._session.lock:
+            root = await account.renew_guest(self._session, name=self.name, opener=opener)
+            if not self._session.may_write:
+                await account.confirm(self._session, root, device_name=device_name)
         self._opener = None
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    async def append(self, chat: str, rows: Row | Iterable[Row]) -> list[MessageRef]:
+        """Take rows over, durably on this device; a commit follows within a second. Returns the messages' refs.
+
+        `chat` is the app's own id of the conversation. Messages without an id get a random one. Waits while too much
+        waits already. Raises InvalidArgument when a row cannot be stored (then none is taken), StorageFull, ReadOnly.
+        """
+        from strongroom.compose import with_id
+        from strongroom_protocol.rows.table import unstamped
+
+        self._session.require_writer()
+        taken = [with_id(row) for row in ([rows] if isinstance(rows, Row) else rows)]
+        if len(taken) > APPEND_ROWS:
+            raise InvalidArgument(f"more than {APPEND_ROWS:,} rows at once", hint="bring in archives with import_")
+        if not taken:
+            return []
+        await self._sender.room()
+        self._outbox.add([unstamped(chat, taken)])
+        return [MessageRef(chat, row.id or "", row.time) for row in taken if row.op == Op.PUT]
+
+    async def edit(
+        self, message: MessageRef | ChatMessage, text: str | None, *, sender: str | None = None,
+        kind: Kind = Kind.TEXT, at: int | None = None,
+    ) -> None:  # fmt: skip
+        """A new version of a message; earlier ones stay readable. `at`: when it was edited (ms)."""
+        detail = {AT: now_ms() if at is None else at}
+        who = message.sender if sender is None and isinstance(message, ChatMessage) else sender
+        await self._about(message, Row(Op.EDIT, 0, sender=who, kind=kind, text=text, detail=detail))
+
+    async def delete(self, message: MessageRef | ChatMessage, *, how: DeleteKind = DeleteKind.ERASE) -> None:
+        """ERASE removes the content, for good and on every device; the others record what the platform did."""
+        await self._about(message, Row(Op.DELETE, 0, kind=how, detail={AT: now_ms()}))
+
+    async def react(self, message: MessageRef | ChatMessage, emoji: str, *, sender: str, remove: bool = False) -> None:
+        """`sender` adds or takes back an emoji."""
+        row = Row(Op.REACT, 0, sender=sender, kind=int(not remove), text=emoji, detail={AT: now_ms()})
+        await self._about(message, row)
+
+    async def flush(self) -> None:
+        """Return when all that was appended is committed. Raises what stands in the way; nothing is lost by that."""
+        self._session.require_writer()
+        await self._sender.flush()
 
     async def import_rows(
         self, rows: Iterable[importing.Imported], *, progress: Callable[[int], None] | None = None
@@ -209,97 +239,87 @@ class Vault:
         self._session.require_writer()
         return await importing.import_rows(self._session, rows, progress=progress)
 
+    # Reading ------------------------------------------------------------------------------------------------------
+
     async def chats(self) -> list[DirectoryRow]:
         """The chat list, newest first."""
-        return await chat_rows(await self._current())
+        return await self._reader.chats()
 
-    async def show(self, chat: str, *, count: int = 50) -> list[Message]:
-        """The newest `count` messages of a chat (by id or title), oldest first."""
-        snapshot = await self._current()
-        row = find_chat(await chat_rows(snapshot), chat)
-        frames = await newest(snapshot, row, count)
-        if not frames:
-            return []
-        messages = fold(row.conversation, joined(frames).rows(), Order(snapshot.head.time))
-        return list(messages)[-count:]
+    async def newest(self, chat: str, *, count: int = 50) -> list[ChatMessage]:
+        """The newest `count` messages of a chat (by id or title), oldest first. Raises NotFound."""
+        return await self._reader.newest(chat, count)
+
+    async def older(self, before: MessageRef | ChatMessage, *, count: int = 50) -> list[ChatMessage]:
+        """The `count` messages directly before one, oldest first: pages a chat backwards."""
+        return await self._reader.older(_ref(before), count)
+
+    async def around(self, chat: str, time: int, *, count: int = 25) -> list[ChatMessage]:
+        """Up to `count` messages before `time` (ms since 1970) and as many from it on, oldest first."""
+        return await self._reader.around(chat, time, count)
+
+    async def message(self, chat: str, ident: str, *, time: int | None = None) -> ChatMessage:
+        """One message by its id; its `time` saves searching the chat. Raises NotFound."""
+        return await self._reader.message(chat, ident, time)
+
+    def damage(self) -> dict[str, str]:
+        """Objects that the last read could not use: name (hex) to class of failure."""
+        last = self._reader.last
+        return {} if last is None else {name: str(kind) for name, kind in last.source.damage.items()}
+
+    # Everything ---------------------------------------------------------------------------------------------------
 
     async def export_json(self, folder: Path) -> dict[str, int]:
         """Write everything to `folder` in the native lossless form: the same state gives the same bytes anywhere."""
         from strongroom.exporting import export_snapshot
 
-        return await export_snapshot(await self._current(), folder)
+        return await export_snapshot(await self._reader.current(), folder)
 
-    async def restore(self, *, progress: Progress | None = None) -> Restored:
+    async def restore(self, *, progress: OnProgress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised."""
-        head = await self._session.sync()
-        snapshot = await self._readable(head)
-        cache = Cache(self._session.state.folder / "objects")
-        report = await audit(snapshot, keep=cache, progress=progress)
+        session = self._session
+        async with session.lock:
+            head = await session.sync()
+            snapshot = await self._reader.readable(head)
+        cache = Cache(session.state.folder / "objects")
+        report = await audit(snapshot, keep=cache, progress=_bytes("restore", progress))
         return Restored(report, snapshot.head.version, snapshot.head.version != head.version)
 
-    async def verify(self, *, progress: Progress | None = None) -> Audit:
+    async def verify(self, *, progress: OnProgress | None = None) -> Audit:
         """Fetch and check every byte from the relay, whatever this device has already."""
-        snapshot = await self._session.snapshot(fresh=True)
-        return await audit(snapshot, progress=progress)
+        async with self._session.lock:
+            snapshot = await self._session.snapshot(fresh=True)
+        return await audit(snapshot, progress=_bytes("verify", progress))
 
     async def status(self) -> Status:
-        """How fresh, how much, who."""
-        fresh = True
+        """How fresh, how much, who, and what waits."""
+        session, fresh = self._session, True
         try:
-            snapshot = await self._session.snapshot()
-            usage = await self._session.transport.usage(self._session.account)
+            snapshot = await self._reader.current()
+            usage = await session.transport.usage(session.account)
             stored, cap, objects = usage.stored, usage.cap, usage.objects
         except RelayUnreachable:
-            snapshot, fresh = await self._session.load(self._session.stored_head()), False
+            snapshot, fresh = await session.load(session.stored_head()), False
             stored = cap = objects = 0
-        rows = await chat_rows(snapshot)
-        session, head = self._session, snapshot.head
+        from strongroom.engine.reading import chat_rows
+
+        rows, head = await chat_rows(snapshot), snapshot.head
+        waiting, _ = self._outbox.waiting()
         return Status(
             account=session.account.hex(), name=self.name, relay=self.relay, device=session.device.id.hex(),
             writable=session.may_write, version=head.version, keyring_version=head.keyring_version,
             epoch=head.epoch, saved=head.time, age_ms=max(0, now_ms() - head.time), chats=len(rows),
             rows=sum(row.rows for row in rows), runs=len(snapshot.root.runs), tail=len(snapshot.body.tail),
-            stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh,
+            stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh, waiting=waiting,
+            waiting_damaged=self._outbox.damaged(), problem=str(self._sender.error or ""),
         )  # fmt: skip
 
-    def damage(self) -> dict[str, str]:
-        """Objects that the last read could not use: name (hex) to class of failure."""
-        return {} if self._last is None else {name: str(kind) for name, kind in self._last.source.damage.items()}
-
-    async def _current(self) -> Snapshot:
-        try:
-            head = await self._session.sync()
-        except RelayUnreachable:
-            head = self._session.stored_head()
-            if head.body not in Cache(self._session.state.folder / "objects"):
-                raise
-        self._last = await self._readable(head)
-        return self._last
-
-    async def _readable(self, head: Head) -> Snapshot:
-        """The state at an accepted head, or at the one before it when the body of the newest is damaged."""
-        try:
-            return await self._session.load(head)
-        except UntrustedDataError as error:
-            if error.subject != head.body.hex() or head.version == 1:
-                raise
-            snapshot = await self._session.load(await self._previous(head))
-            snapshot.source.damage[head.body.hex()] = error.failure
-            return snapshot
-
-    async def _previous(self, head: Head) -> Head:
-        # Authenticated by the newest head, which names its hash: never a state the relay may choose.
-        answer = await self._session.transport.head_at(self._session.account, head.version - 1)
-        previous = parse_head(answer.head, account=self._session.account)
-        if previous.hash != head.previous:
-            raise UntrustedDataError(Failure.CHAIN, "not the previous head", subject="head")
-        return previous
+    async def _about(self, message: MessageRef | ChatMessage, row: Row) -> None:
+        await self.append(message.chat, row._replace(id=message.id, time=message.time))
 
 
-def find_chat(rows: list[DirectoryRow], wanted: str) -> DirectoryRow:
-    """The chat with this id, else with this title. Raises NotFound, also when a title is not unique."""
-    found = [row for row in rows if row.conversation == wanted] or [row for row in rows if row.title == wanted]
-    if len(found) != 1:
-        what = "no chat has" if not found else f"{len(found)} chats have"
-        raise NotFound(f"{what} that id or title", hint="list them with `strongroom chats`, then use the id")
-    return found[0]
+def _ref(message: MessageRef | ChatMessage) -> MessageRef:
+    return message.ref if isinstance(message, ChatMessage) else message
+
+
+def _bytes(step: str, progress: OnProgress | None) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(Progress(step, done, total, "bytes"))  # type: ignore[arg-type]

@@ -167,8 +167,9 @@ async def test_045_the_relay_tells_both_that_they_won(scene: Scene) -> None:
         return CommitResponse(_receipt(scene, Chain.HEAD, head.version, head.hash, head.previous), None)
 
     scene.hostile.instead("commit", lie)
+    await scene.victim.add(talk("mine", 2))
     with pytest.raises(UntrustedDataError) as caught:
-        await scene.victim.add(talk("mine", 2))  # tidying up asks for the head again and sees it
+        await scene.victim.vault.chats()
     assert caught.value.failure is Failure.ROLLBACK
     pinned = scene.victim.session.pin
     await scene.writer.add(talk("theirs", 2))

@@ -18,6 +18,7 @@ from adversary.conftest import Scene
 from adversary.damage import Store, World, fresh_copy, make_world
 from adversary.hostile import Hostile
 from strongroom import commit as commit_module
+from strongroom import session as session_module
 from strongroom.commit import commit
 from strongroom.engine.fold import fold
 from strongroom.engine.sealer import Sealer
@@ -241,10 +242,11 @@ async def test_024_025_constant_generator_and_cloned_devices(
     bench = Bench(tmp_path)
     await bench.create()
 
-    def stuck(session: Any, keys: Any, staged: dict[bytes, bytes]) -> Sealer:
-        return Sealer(keys, session.device.id, session.sequences(), staged.__setitem__, randomness=bytes)
+    def stuck(session: Any, keys: Any, emit: Any) -> Sealer:
+        return Sealer(keys, session.device.id, session.sequences(), emit, randomness=bytes)
 
     monkeypatch.setattr(commit_module, "sealer_for", stuck)
+    monkeypatch.setattr(session_module, "SEQUENCE_GAP", 1)
     bench.close()
     bench.copy("a", "clone")
     bench.copy("relay", "relay-clone")

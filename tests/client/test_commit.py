@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adversary.hostile import Hostile
-from strongroom import commit as commit_module
+from strongroom import staging as staging_module
 from strongroom.commit import ATTEMPTS
 from strongroom_protocol.errors import Failure, RelayConflict, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.rows.model import Op, Row
@@ -50,7 +50,7 @@ async def test_084_a_relay_that_always_says_conflict(bench: Bench) -> None:
 
 async def test_a_failed_upload_is_one_typed_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     device, hostile = await _behind(bench)
-    monkeypatch.setattr(commit_module, "INLINE_OBJECT", 100)
+    monkeypatch.setattr(staging_module, "INLINE_OBJECT", 100)
 
     def lost(*_: Any) -> None:
         raise RelayUnreachable("gone")

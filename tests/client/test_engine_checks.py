@@ -140,7 +140,7 @@ async def test_033_a_bomb_in_a_batch_of_the_account(device: Device, bomb: bytes)
         batch = Batch(device.session.device.id, sequence, 1, (good, bomb))
         content = batch.sign(device.session.account, sign.public, sign.sign)
         ref = change.sealer.object(ObjectType.BATCH, content, sequence=sequence)
-        change.append_batch(TailEntry(ref, device.session.device.id, sequence, 1))
+        change.append_batch(TailEntry(ref, device.session.device.id, sequence, 1), ())
         return True
 
     await commit(device.session, planted)
@@ -169,4 +169,4 @@ async def test_newest_counts_a_message_once(device: Device) -> None:
     frames = await newest(snapshot, row, 10)
     assert isinstance(row, DirectoryRow)
     assert sum(map(len, frames)) >= 10
-    assert len(await device.vault.show("two", count=300)) == 300
+    assert len(await device.vault.newest("two", count=300)) == 300

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strongroom.records import Progress
 
 
 class Meter:
@@ -15,6 +19,10 @@ class Meter:
         self._unit = unit
         self._shown = 0.0
         self._on = sys.stderr.isatty()
+
+    def on(self, progress: Progress) -> None:
+        """Show a step of the SDK."""
+        self.to(progress.done, progress.total)
 
     def to(self, done: int, total: int | None = None) -> None:
         """Show that `done` (of `total`) is reached."""

@@ -23,7 +23,7 @@ def command(**given: Any) -> int:
 async def _restore(given: Context) -> int:
     async with await given.open() as vault:
         with Meter("restoring", "bytes") as meter:
-            restored = await vault.restore(progress=meter.to)
+            restored = await vault.restore(progress=meter.on)
         found = restored.audit
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         given.emit(

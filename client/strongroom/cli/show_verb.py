@@ -11,7 +11,7 @@ from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.text import moment, safe
 
 if TYPE_CHECKING:
-    from strongroom_protocol.rows.merge import Message
+    from strongroom.records import ChatMessage
 
 
 @click.command("show")
@@ -27,7 +27,7 @@ def command(chat: str, last: int, **given: Any) -> int:
 
 async def _show(given: Context, chat: str, last: int) -> int:
     async with await given.open() as vault:
-        messages = await vault.show(chat, count=last)
+        messages = await vault.newest(chat, count=last)
         damaged = vault.damage()
         given.emit(
             {"chat": chat, "messages": [_plain(message) for message in messages], "damaged": damaged},
@@ -38,19 +38,16 @@ async def _show(given: Context, chat: str, last: int) -> int:
         return EXIT_INCOMPLETE if damaged else 0
 
 
-def _plain(message: Message) -> dict[str, Any]:
-    row = message.current
+def _plain(message: ChatMessage) -> dict[str, Any]:
     return {
-        "id": message.id, "time": message.time, "sender": row.sender if row else None,
-        "text": row.text if row else None, "kind": int(row.kind) if row else None,
-        "deleted": message.deletion is not None, "versions": len(message.versions),
-        "reactions": [[item.sender, item.text] for item in message.reactions],
+        "id": message.id, "time": message.time, "sender": message.sender, "text": message.text,
+        "kind": message.kind if message.versions else None, "deleted": message.deleted,
+        "versions": len(message.versions), "reactions": [list(item) for item in message.reactions],
     }  # fmt: skip
 
 
-def _line(message: Message) -> str:
-    row = message.current
-    if row is None or message.deletion is not None:
+def _line(message: ChatMessage) -> str:
+    if message.deleted or not message.versions:
         return f"{moment(message.time)}  (deleted)"
-    who = f"{safe(row.sender)}: " if row.sender else ""
-    return f"{moment(message.time)}  {who}{safe(row.text or '')}"
+    who = f"{safe(message.sender)}: " if message.sender else ""
+    return f"{moment(message.time)}  {who}{safe(message.text or '')}"

@@ -23,7 +23,7 @@ def command(**given: Any) -> int:
 async def _verify(given: Context) -> int:
     async with await given.open() as vault:
         with Meter("verifying", "bytes") as meter:
-            found = await vault.verify(progress=meter.to)
+            found = await vault.verify(progress=meter.on)
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         given.emit(
             {

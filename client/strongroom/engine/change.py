@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from strongroom.engine.directory import DirectoryChange
 from strongroom.engine.run_writer import RunWriter
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.body import Body, TailEntry
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import IncompleteError
 from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.manifest.head import Head
+from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
+
+LoadedBatch = tuple[TailEntry, tuple[Frame, ...]]
+
+
+async def _nothing() -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -24,6 +34,12 @@ class Change:
     sealer: Sealer
     directory: DirectoryChange
     drops: set[bytes] = field(default_factory=set)
+    uploaded: set[bytes] = field(default_factory=set)
+    """Objects that are at the relay already and that the new head adds: media, and what was relieved."""
+    relieve: Callable[[], Awaitable[None]] = _nothing
+    """Uploads what has been sealed so far when it is much; call it between conversations of a long change."""
+    _appended: list[LoadedBatch] = field(default_factory=list)
+    _root: EngineRoot = field(default_factory=EngineRoot)
     _runs: list[Run] = field(default_factory=list)
     _tail: list[TailEntry] = field(default_factory=list)
     _root_changed: bool = False
@@ -31,6 +47,7 @@ class Change:
     @classmethod
     async def begin(cls, base: Snapshot, sealer: Sealer) -> Change:
         change = cls(base, sealer, DirectoryChange(base))
+        change._root = base.root
         change._runs = list(base.root.runs)
         change._tail = list(base.body.tail)
         return change
@@ -61,8 +78,10 @@ class Change:
             self.drops |= {top.pages.name for top in await self.base.both_tops(run)}
         self._root_changed = True
 
-    def append_batch(self, entry: TailEntry) -> None:
+    def append_batch(self, entry: TailEntry, frames: tuple[Frame, ...]) -> None:
+        """A batch of these (stamped) frames."""
         self._tail.append(entry)
+        self._appended.append((entry, frames))
 
     def take_from_tail(self, folded: set[bytes]) -> None:
         """These batches have become a run."""
@@ -83,10 +102,16 @@ class Change:
             self.drops |= dropped
             if old.root is not None:
                 self.drops |= {ref.name for ref in old.root.refs}
-            content = EngineRoot(tuple(self._runs), directory, self.base.root.version + 1).encode()
-            root = self.sealer.mirrored(ObjectType.ROOT, content)
+            self._root = EngineRoot(tuple(self._runs), directory, self.base.root.version + 1)
+            root = self.sealer.mirrored(ObjectType.ROOT, self._root.encode())
         seen = dict(old.seen) | {self.sealer.device: acknowledged}
         return replace(old, root=root, tail=tuple(self._tail), seen=seen)
+
+    def successor(self, source: ObjectSource, head: Head, body: Body) -> Snapshot:
+        """The state that this change made, once `head` is accepted: what a reader would load, without reading it."""
+        kept = {entry.ref.name for entry in body.tail}
+        tail = [item for item in (*self.base.tail, *self._appended) if item[0].ref.name in kept]
+        return Snapshot(source, head, body, self._root, tail)
 
 
 def dropped_segments(before: set[ObjectRef], after: set[ObjectRef]) -> set[bytes]:

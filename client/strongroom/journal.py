@@ -1,0 +1,107 @@
+"""Heads this device has sent and not yet heard of: what landed, what did not, and who else writes as us (chapter 13).
+
+A commit whose answer was lost may have landed or not, and may still land. Before it is sent it is noted here; the next
+body that is read settles it. A sequence of ours that nothing here explains is a copy of this device at work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from strongroom.state import State
+from strongroom.transport.base import Transport
+from strongroom_protocol.engine.body import Body
+from strongroom_protocol.errors import Failure, RelayConflict, UntrustedDataError
+from strongroom_protocol.manifest.head import Head, parse_head
+from strongroom_protocol.wire import cbor, merkle
+
+_NAME = "attempts"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Changes of the state to store with the pin, and the last outbox entry that is committed now (0: none)."""
+
+    changes: dict[str, bytes | None]
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A head that was sent: version, hash, its sequence, root of the log that ends with it, last entry it carries."""
+
+    version: int
+    hash: bytes
+    sequence: int
+    log_root: bytes
+    entries: int
+
+    def to_cbor(self) -> list[Any]:
+        return [self.version, self.hash, self.sequence, self.log_root, self.entries]
+
+
+class Journal:
+    """The attempts of one device, kept in its state. The caller stores what settles them together with the pin."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def sending(self, attempt: Attempt, more: dict[str, bytes | None]) -> None:
+        """Note an attempt durably, with more changes of the state; only then may it be sent."""
+        self._state.put(_stored([*self._attempts(), attempt]) | more)
+
+    def accepted(self, head: Head) -> Settled:
+        """An own head has its receipt."""
+        attempts = self._attempts()
+        sent = max((attempt.entries for attempt in attempts if attempt.hash == head.hash), default=0)
+        return Settled(_stored([attempt for attempt in attempts if attempt.version > head.version]), sent)
+
+    async def settle(
+        self, transport: Transport, account: bytes, head: Head, body: Body, *, me: bytes, known: int
+    ) -> Settled:
+        """What a newest accepted head and its body tell; `known` is the pinned sequence of this device.
+
+        Raises UntrustedDataError(CLONE); RelayConflict when the history moved on while it was looked at.
+        """
+        attempts = self._attempts()
+        own = body.sequences.get(me, 0)
+        landed = next((attempt for attempt in attempts if attempt.sequence == own), None)
+        if landed is None and own != known:  # spec: CLIENT-31
+            raise _clone()
+        if landed is not None and not await _holds(transport, account, head, landed):  # spec: CLIENT-30
+            raise _clone()
+        left = [attempt for attempt in attempts if attempt.version > head.version]
+        if left == attempts:
+            return Settled({}, 0)
+        return Settled(_stored(left), 0 if landed is None else landed.entries)
+
+    def _attempts(self) -> list[Attempt]:
+        stored = self._state.get(_NAME)
+        return [] if stored is None else [Attempt(*item) for item in cbor.decode(stored, subject="attempts")]
+
+
+def _stored(attempts: list[Attempt]) -> dict[str, bytes | None]:
+    return {_NAME: cbor.encode([attempt.to_cbor() for attempt in attempts])}
+
+
+async def _holds(transport: Transport, account: bytes, head: Head, attempt: Attempt) -> bool:
+    """Whether the history up to `head` holds the attempt: by the log that `head` signs, not by the relay's word."""
+    if attempt.version >= head.version:
+        return (attempt.version, attempt.hash) == (head.version, head.hash)
+    answer = await transport.head(account, attempt.version)
+    newest = parse_head(answer.head, account=account)
+    if newest.hash != head.hash:  # the proof is for another log than the one that was accepted
+        raise RelayConflict("the history moved on meanwhile")
+    try:
+        merkle.check_consistency(attempt.version, attempt.log_root, head.version - 1, head.log_root, answer.consistency)
+    except UntrustedDataError:
+        return False
+    return True
+
+
+def _clone() -> UntrustedDataError:
+    return UntrustedDataError(
+        Failure.CLONE, "a copy of this device has written", subject="device",
+        hint="log in again in a new folder; what waits in this one's outbox is kept",
+    )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Reading a vault: the newest state or, without the relay, the last one known, and over it what waits in the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from strongroom.cache import Cache
+from strongroom.engine.fold import joined
+from strongroom.engine.reading import chat_rows, newest
+from strongroom.engine.snapshot import Snapshot
+from strongroom.outbox import Outbox
+from strongroom.records import PENDING, ChatMessage, MessageRef
+from strongroom.session import Session
+from strongroom.windows import backwards, find, forwards
+from strongroom_protocol.engine.body import TailEntry
+from strongroom_protocol.engine.directory import DirectoryRow
+from strongroom_protocol.engine.refs import ObjectRef
+from strongroom_protocol.errors import Failure, NotFound, RelayUnreachable, UntrustedDataError
+from strongroom_protocol.manifest.head import Head, parse_head
+from strongroom_protocol.rows.merge import Order, fold
+from strongroom_protocol.rows.model import HLC_MAX
+
+
+class Reader:
+    """Every method fetches and verifies the newest state first. `last` is the state that was read last."""
+
+    def __init__(self, session: Session, outbox: Outbox) -> None:
+        self._session = session
+        self._outbox = outbox
+        self._chats: tuple[bytes, list[DirectoryRow]] | None = None
+        self.last: Snapshot | None = None
+
+    async def current(self) -> Snapshot:
+        """The newest state, else (offline) the last one this device has, with what waits in the outbox."""
+        async with self._session.lock:
+            self.last = await self._committed()
+            waiting = self._outbox.take(rows=HLC_MAX)
+        if not waiting.rows:
+            return self.last
+        entry = TailEntry(ObjectRef(bytes(32), 1), self._session.device.id, PENDING, waiting.rows)
+        frames = tuple(waiting.conversations.values())
+        for frame in frames:  # later than anything committed, in the order it was appended
+            frame.hlc, frame.device, frame.batch = (
+                [HLC_MAX] * len(frame), [self._session.device.id] * len(frame), [PENDING] * len(frame)
+            )  # fmt: skip
+        return replace(self.last, tail=[*self.last.tail, (entry, frames)])
+
+    async def chats(self) -> list[DirectoryRow]:
+        """The chat list, newest first."""
+        return await self._listed(await self.current())
+
+    async def newest(self, chat: str, count: int) -> list[ChatMessage]:
+        """The newest messages of a chat (by id or title), oldest first."""
+        snapshot = await self.current()
+        row = find_chat(await self._listed(snapshot), chat)
+        frames = await newest(snapshot, row, count)
+        if not frames:
+            return []
+        messages = fold(row.conversation, joined(frames).rows(), Order(snapshot.head.time))
+        return [ChatMessage.of(row.conversation, message) for message in messages][-count:]
+
+    async def older(self, before: MessageRef, count: int) -> list[ChatMessage]:
+        """The messages directly before one, oldest first."""
+        # One more: the message itself is among those up to its own time.
+        found = await backwards(await self.current(), before.chat, until=before.time, count=count + 1)
+        known = [place for place, message in enumerate(found) if message.id == before.id]
+        ends = known[0] if known else sum(message.time < before.time for message in found)
+        return [ChatMessage.of(before.chat, message) for message in found[:ends]][-count:]
+
+    async def around(self, chat: str, time: int, count: int) -> list[ChatMessage]:
+        """Up to `count` messages before `time` (ms) and as many from it on, oldest first."""
+        snapshot = await self.current()
+        ident = find_chat(await self._listed(snapshot), chat).conversation
+        earlier = await backwards(snapshot, ident, until=time - 1, count=count) if time > 0 else []
+        later = await forwards(snapshot, ident, since=time, count=count)
+        return [ChatMessage.of(ident, message) for message in (*earlier[-count:], *later[:count])]
+
+    async def message(self, chat: str, ident: str, time: int | None) -> ChatMessage:
+        """One message. Raises NotFound."""
+        snapshot = await self.current()
+        name = find_chat(await self._listed(snapshot), chat).conversation
+        found = await find(snapshot, name, ident, time=time)
+        if found is None:
+            raise NotFound("no message of that chat has this id")
+        return ChatMessage.of(name, found)
+
+    async def _listed(self, snapshot: Snapshot) -> list[DirectoryRow]:
+        if self.last is snapshot and self._chats is not None and self._chats[0] == snapshot.head.hash:
+            return self._chats[1]
+        rows = await chat_rows(snapshot)
+        if self.last is snapshot and not snapshot.source.damage:
+            self._chats = (snapshot.head.hash, rows)
+        return rows
+
+    async def _committed(self) -> Snapshot:
+        session = self._session
+        try:
+            head = await session.sync()
+        except RelayUnreachable:
+            head = session.stored_head()
+            if head.body not in Cache(session.state.folder / "objects"):
+                raise
+        base = session.base
+        if base is None or base.head.hash != head.hash or base.source.damage:
+            base = await self.readable(head)
+            session.base = base if base.head.hash == head.hash else None
+        return base
+
+    async def readable(self, head: Head) -> Snapshot:
+        """The state at an accepted head, or at the one before it when the body of the newest is damaged."""
+        try:
+            return await self._session.load(head)
+        except UntrustedDataError as error:
+            if error.subject != head.body.hex() or head.version == 1:
+                raise
+            snapshot = await self._session.load(await self._previous(head))
+            snapshot.source.damage[head.body.hex()] = error.failure
+            return snapshot
+
+    async def _previous(self, head: Head) -> Head:
+        # Authenticated by the newest head, which names its hash: never a state the relay may choose.
+        answer = await self._session.transport.head_at(self._session.account, head.version - 1)
+        previous = parse_head(answer.head, account=self._session.account)
+        if previous.hash != head.previous:
+            raise UntrustedDataError(Failure.CHAIN, "not the previous head", subject="head")
+        return previous
+
+
+def find_chat(rows: list[DirectoryRow], wanted: str) -> DirectoryRow:
+    """The chat with this id, else with this title. Raises NotFound, also when a title is not unique."""
+    found = [row for row in rows if row.conversation == wanted] or [row for row in rows if row.title == wanted]
+    if len(found) != 1:
+        what = "no chat has" if not found else f"{len(found)} chats have"
+        raise NotFound(f"{what} that id or title", hint="list them with `strongroom chats`, then use the id")
+    return found[0]

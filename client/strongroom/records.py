@@ -1,0 +1,151 @@
+"""What the SDK hands out: messages, attachments, how things stand. All are values; nothing here talks to a relay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from strongroom.engine.audit import Audit
+from strongroom_protocol.rows.detail import ATTACHMENTS, SENDER_NAME
+from strongroom_protocol.rows.merge import Message
+from strongroom_protocol.rows.model import Detail, Row
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    """Which message: chat id, message id, the message's time (ms). Enough to edit, delete or react to it."""
+
+    chat: str
+    id: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a message. `state` is "present", or why the bytes are not here (with `reason`, the source's words)."""
+
+    chat: str
+    name: str | None
+    mime: str | None
+    role: str | None
+    size: int | None  # bytes
+    sha256: bytes | None
+    state: str
+    reason: str | None
+    raw: Detail = field(repr=False)
+
+    @classmethod
+    def of(cls, chat: str, raw: Detail) -> Attachment:
+        """From the map of a row (`rows.detail.ATTACHMENT`)."""
+        state = raw.get(7) or ("present" if 22 in raw else "not_downloaded")
+        return cls(
+            chat, raw.get(4), raw.get(3) or raw.get(17), raw.get(6), raw.get(2), raw.get(1), state, raw.get(8), raw
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message as all its edits, reactions and deletions leave it. Times in ms since 1970.
+
+    `text` and the rest are those of the newest version; `versions` are all, oldest first. A deleted message whose
+    content the platform kept has both. `pending`: on this device only, until a commit carries it.
+    """
+
+    chat: str
+    id: str
+    time: int
+    sender: str | None
+    sender_name: str | None
+    kind: int
+    text: str | None
+    attachments: tuple[Attachment, ...]
+    reactions: tuple[tuple[str, str], ...]  # person, emoji
+    edited: bool
+    deleted: bool
+    pending: bool
+    versions: tuple[Row, ...] = field(repr=False)
+
+    @property
+    def ref(self) -> MessageRef:
+        """What edit, delete and react take."""
+        return MessageRef(self.chat, self.id, self.time)
+
+    @classmethod
+    def of(cls, chat: str, message: Message) -> ChatMessage:
+        """From a merged message of the protocol."""
+        row = message.current
+        detail: dict[int, Any] = (row.detail if row else None) or {}
+        rows = (*message.versions, *message.reactions, *((message.deletion,) if message.deletion else ()))
+        return cls(
+            chat=chat, id=message.id, time=message.time, sender=row.sender if row else None,
+            sender_name=detail.get(SENDER_NAME), kind=int(row.kind) if row else 0, text=row.text if row else None,
+            attachments=tuple(Attachment.of(chat, raw) for raw in detail.get(ATTACHMENTS, ())),
+            reactions=tuple((item.sender or "", item.text or "") for item in message.reactions),
+            edited=len(message.versions) > 1, deleted=message.deletion is not None,
+            pending=any(item.origin.batch == PENDING for item in rows), versions=message.versions,
+        )  # fmt: skip
+
+
+PENDING = 0
+"""Batch number of rows that wait in the outbox: no committed batch has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long step is. `total` is None where it is not known; `unit` says of what."""
+
+    step: Literal["import", "restore", "verify", "export", "upload"]
+    done: int
+    total: int | None
+    unit: Literal["bytes", "records"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device of the keyring: id (hex), name, whether it is this one."""
+
+    id: str
+    name: str
+    this: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How things stand. Times in ms since 1970, sizes in bytes.
+
+    The freshness receipt: everything that this account's devices committed up to `saved` is at the relay, which signed
+    for it (`version`, checked `checked` ms since 1970); `fresh` is false when the relay could not be asked now.
+    `waiting` rows are on this device only, and `problem` says why if saving them fails.
+    """
+
+    account: str
+    name: str
+    relay: str
+    device: str
+    writable: bool
+    version: int
+    keyring_version: int
+    epoch: int
+    saved: int
+    age_ms: int
+    chats: int
+    rows: int
+    runs: int
+    tail: int
+    stored: int
+    cap: int
+    objects: int
+    devices: tuple[DeviceInfo, ...]
+    fresh: bool
+    waiting: int
+    waiting_damaged: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore brought: the audit, and whether an earlier version had to stand in for a damaged newest one."""
+
+    audit: Audit
+    version: int
+    fallback: bool
