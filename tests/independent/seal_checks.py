@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import itertools
 from typing import Any
@@ -17,15 +16,15 @@ Json = dict[str, Any]
 Map = dict[int, Any]
 DICTIONARY = b""
 MEDIA_CHUNK = 262_144
-PART_CHUNKS = (64 * 1024 * 1024 - 94) // (MEDIA_CHUNK + 16)
+MEDIA_PART = 8_388_608
 
 
 def stream(label: str, length: int) -> bytes:
-    out, counter = b"", 0
+    out, counter = bytearray(), 0
     while len(out) < length:
         out += sha(label.encode(), counter.to_bytes(4, "big"))
         counter += 1
-    return out[:length]
+    return bytes(out[:length])
 
 
 # ---------------------------------------------------------------- objects
@@ -123,57 +122,77 @@ def chunk_open(given: Json, _: Cddl) -> Json:
 # ---------------------------------------------------------------- media
 
 
+def media_part(given: Json, number: int, padded: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+    """A part object and the SHA-256 of its table."""
+    secret, account = unhex(given["secret"]), unhex(given["account"])
+    bound = unhex(given["scope"]) + number.to_bytes(8, "big") + len(padded).to_bytes(8, "big") + sha(prefix)
+    salt = hmac.digest(derive("dedup", secret, context=account), bound, "sha256")
+    header = bytes((1, 7)) + given["epoch"].to_bytes(4, "big") + bytes(16) + bytes(8) + salt
+    okm = object_key(secret, account, header)
+    cipher = ChaCha20Poly1305(okm[:32])
+    data, digests = bytearray(header + okm[32:]), b""
+    pieces = [padded[at : at + MEDIA_CHUNK] for at in range(0, len(padded), MEDIA_CHUNK)]
+    for index, piece in enumerate(pieces):
+        sealed = cipher.encrypt(nonce(index, False), piece, None)
+        digests += sha(sealed)
+        data += sealed
+    table = cipher.encrypt(nonce(len(pieces), True), digests, None)
+    return bytes(data + table), sha(table)
+
+
 def media_seal(given: Json, _: Cddl) -> Json:
     file = stream(given["label"], given["length"])
-    padded = file + b"\x80"
-    padded += bytes(crypto.padme(len(padded)) - len(padded))
-    pieces = [padded[i : i + MEDIA_CHUNK] for i in range(0, len(padded), MEDIA_CHUNK)]
-    digest = hashlib.sha256(sha(file) + bytes(8)).digest()
-    part = seal(given | {"type": 7, "randomness": stream(f"{given['label']} randomness 0", 32).hex()}, pieces, digest)
-    digests, at = b"", 94
-    for piece in pieces:
-        digests += sha(part[at : at + len(piece) + 16])
-        at += len(piece) + 16
-    descriptor = {1: 1, 2: len(file), 3: MEDIA_CHUNK, 4: sha(file), 5: [[sha(part), len(part)]], 6: digests}
-    return {
-        "descriptor": encode(descriptor), "parts": [{"name": sha(part), "size": len(part)}], "chunks": len(pieces),
-    }  # fmt: skip
+    marked = file + b"\x80"
+    padded = marked + bytes(crypto.padme(len(marked)) - len(marked))
+    pairs, parts = [], []
+    for number, at in enumerate(range(0, len(padded), MEDIA_PART)):
+        part, table = media_part(given, number, padded[at : at + MEDIA_PART], marked[: at + MEDIA_PART])
+        pairs.append([sha(part), table])
+        parts.append({"header": part[:94], "name": sha(part), "size": len(part)})
+    return {"descriptor": encode({1: 1, 2: len(file), 3: sha(file), 4: pairs}), "parts": parts}
 
 
-def descriptor(data: bytes, cddl: Cddl) -> tuple[Map, list[list[Any]]]:
-    """The descriptor, and where each chunk lies."""
+def descriptor(data: bytes, cddl: Cddl) -> tuple[Map, list[tuple[int, int]]]:
+    """The descriptor, and of each part: padded bytes, chunks."""
     found: Map = decode(data)
     cddl.check("media", found)
-    if found[3] != MEDIA_CHUNK:
-        raise Bad("schema")
     padded = crypto.padme(found[2] + 1)
-    count = -(-padded // MEDIA_CHUNK)
-    if len(found[6]) != 32 * count or len(found[5]) != -(-count // PART_CHUNKS):
+    sizes = [min(MEDIA_PART, padded - at) for at in range(0, padded, MEDIA_PART)]
+    if len(found[4]) != len(sizes):
         raise Bad("schema")
-    where = []
-    for index in range(count):
-        number = index % PART_CHUNKS
-        length = min(MEDIA_CHUNK, padded - index * MEDIA_CHUNK) + 16
-        last = index == count - 1 or number == PART_CHUNKS - 1
-        where.append([found[5][index // PART_CHUNKS][0], 94 + number * (MEDIA_CHUNK + 16), length, number, last])
-    return found, where
+    return found, [(size, -(-size // MEDIA_CHUNK)) for size in sizes]
+
+
+def media_places(padded: int, chunks: int, index: int) -> tuple[list[int], list[int]]:
+    """Offset and length of chunk `index` and of the table."""
+    length = min(MEDIA_CHUNK, padded - index * MEDIA_CHUNK) + 16
+    return [94 + 262_160 * index, length], [94 + padded + 16 * chunks, 32 * chunks + 16]
 
 
 def media_descriptor(given: Json, cddl: Cddl) -> Json:
-    found, where = descriptor(unhex(given["descriptor"]), cddl)
-    return {"size": found[2], "sha256": found[4], "where": where}
+    found, sizes = descriptor(unhex(given["descriptor"]), cddl)
+    parts = []
+    for (name, _), (padded, chunks) in zip(found[4], sizes, strict=True):
+        last, table = media_places(padded, chunks, chunks - 1)
+        parts.append({"name": name, "size": sum(table), "chunks": chunks, "last": last, "table": table})
+    return {"size": found[2], "sha256": found[3], "parts": parts}
 
 
 def media_open(given: Json, cddl: Cddl) -> Json:
-    found, where = descriptor(unhex(given["descriptor"]), cddl)
-    part, index = unhex(given["part"]), given["index"]
-    key = opened_key(given, part, 7)
-    _, offset, length, number, last = where[index]
-    sealed = part[offset : offset + length]
-    if sha(sealed) != found[6][32 * index : 32 * index + 32]:
+    found, sizes = descriptor(unhex(given["descriptor"]), cddl)
+    data, number, index = unhex(given["object"]), given["part"], given["index"]
+    padded, chunks = sizes[number]
+    key = opened_key(given, data, 7)
+    place, table = (data[at : at + length] for at, length in media_places(padded, chunks, index))
+    if sha(table) != found[4][number][1]:
         raise Bad("digest")
-    plain = unseal(key, nonce(number, last), sealed, "seal")
-    return {"content": plain[: max(0, found[2] - index * MEDIA_CHUNK)]}
+    digests = unseal(key, nonce(chunks, True), table, "seal")
+    if len(digests) != 32 * chunks:
+        raise Bad("schema")
+    if sha(place) != digests[32 * index : 32 * index + 32]:
+        raise Bad("digest")
+    plain = unseal(key, nonce(index, False), place, "seal")
+    return {"content": plain[: max(0, found[2] - number * MEDIA_PART - index * MEDIA_CHUNK)]}
 
 
 # ---------------------------------------------------------------- batch
@@ -246,10 +265,14 @@ def page_parse(given: Json, cddl: Cddl) -> Json:
     cddl.check("index-page", page)
     found = []
     for key, entries in page:
-        for first, last, rows, segment, _ in entries:
-            if segment >= len(top[3]) or first > last:
+        for first, last, rows, segment, _, marks, parts in entries:
+            names = [part[0] for part in parts]
+            if segment >= len(top[3]) or first > last or any(a >= b for a, b in itertools.pairwise(names)):
                 raise Bad("schema")
-            found.append({"key": key, "first": first, "last": last, "rows": rows, "segment": top[3][segment][0]})
+            found.append({
+                "key": key, "first": first, "last": last, "rows": rows, "segment": top[3][segment][0],
+                "packed": marks % 2, "erases": marks // 2, "media": names,
+            })  # fmt: skip
     order = [(frame["key"], frame["first"]) for frame in found]
     if order != sorted(order):
         raise Bad("schema")
@@ -262,16 +285,40 @@ def pages_for(given: Json, cddl: Cddl) -> Json:
     return {"pages": [f[2][0] for f, end in zip(fences, ends, strict=True) if f[0] <= key <= end]}
 
 
-def directory_parse(given: Json, cddl: Cddl) -> Json:
-    page: Map = decode(unhex(given["page"]))
-    cddl.check("directory-rows", page)
+def directory_rows(page: Map) -> list[list[bytes]]:
     segments = []
     for row in page[3]:
         if any(frame[3] >= len(page[2]) or frame[0] > frame[1] for frame in row[9]):
             raise Bad("schema")
         segments.append([page[2][frame[3]] for frame in row[9]])
+    return segments
+
+
+def directory_parse(given: Json, cddl: Cddl) -> Json:
+    page: Map = decode(unhex(given["page"]))
+    cddl.check("directory-rows", page)
     return {
-        "conversations": [row[2] for row in page[3]], "newest": [row[5] for row in page[3]], "segments": segments,
+        "conversations": [row[2] for row in page[3]], "newest": [row[5] for row in page[3]],
+        "segments": directory_rows(page), "named": [row[11] for row in page[3]],
+    }  # fmt: skip
+
+
+def hot_parse(given: Json, cddl: Cddl) -> Json:
+    page: Map = decode(unhex(given["hot"]))
+    cddl.check("hot-page", page)
+    directory_rows(page)
+    if len(page[5]) % 6:
+        raise Bad("schema")
+    entries = [page[5][at : at + 6] for at in range(0, len(page[5]), 6)]
+    if any(a >= b for a, b in itertools.pairwise(entries)):
+        raise Bad("schema")
+    filed = [(entry[:4], int.from_bytes(entry[4:], "big")) for entry in entries]
+    if any(number >= len(page[4]) for _, number in filed):
+        raise Bad("schema")
+    return {
+        "conversations": [row[2] for row in page[3]],
+        "cold": [[cold[0][0], cold[1]] for cold in page[4]],
+        "pages": [[number for prefix, number in filed if prefix == unhex(key)[:4]] for key in given["keys"]],
     }  # fmt: skip
 
 
@@ -292,7 +339,7 @@ CHECKS: dict[str, dict[str, Any]] = {
     "body": {"parse": body_parse},
     "root": {"parse": root_parse},
     "index": {"top": top_parse, "page": page_parse, "pages-for": pages_for},
-    "directory": {"parse": directory_parse},
+    "directory": {"parse": directory_parse, "hot": hot_parse},
     "frame": {
         "encode": lambda given, _: frames.encode_rows(given),
         "decode": lambda given, cddl: frames.decode_frame(given, cddl, DICTIONARY),

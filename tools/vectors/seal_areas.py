@@ -11,6 +11,8 @@ from strongroom_protocol.errors import Failure
 from strongroom_protocol.keys.epochs import EpochKeys
 from strongroom_protocol.keys.secrets import EpochSecret
 from strongroom_protocol.seal import chunks, media
+from strongroom_protocol.seal.media import Media
+from strongroom_protocol.seal.media_parts import MediaSealer, PartOpener, SealedPart
 from strongroom_protocol.seal.objects import (
     HEADER_BYTES,
     ObjectOpener,
@@ -229,72 +231,92 @@ CHUNKS = Area("chunks", _chunk_cases, {"seal": _seal_chunks, "open": _open_chunk
 
 def _seal_media(given: Mapping[str, Any]) -> Json:
     file = stream(given["label"], given["length"])
-    sealer = media.MediaSealer(_keys(given), unhex(given["writer"]), len(file), hashlib.sha256(file).digest())
-    sequences = iter(range(given["sequence"], given["sequence"] + 16))
-    randomness = (stream(f"{given['label']} randomness {number}") for number in range(16))
-    parts = [b"".join(part) for part in sealer.parts([file], sequences, randomness)]
-    made = sealer.media()
+    sealer = MediaSealer(_keys(given), unhex(given["scope"]))
+    sealed = [part.seal() for part in [*sealer.take(file), *sealer.end()]]
+    made = sealer.media([(part.name, part.table) for part in sealed])
     return {
-        "descriptor": cbor.encode(made.to_cbor()),
-        "parts": [{"name": object_name(part), "size": len(part)} for part in parts],
-        "chunks": made.chunks,
+        "descriptor": made.encode(),
+        "parts": [{"header": part.data[:HEADER_BYTES], "name": part.name, "size": len(part.data)} for part in sealed],
     }
 
 
 def _descriptor(given: Mapping[str, Any]) -> Json:
-    found = media.Media.parse(cbor.decode(unhex(given["descriptor"])))
-    where = [found.locate(index) for index in range(found.chunks)]
+    found = Media.decode(unhex(given["descriptor"]))
+    shapes = [media.part_shape(found.size, number) for number in range(len(found.parts))]
     return {
         "size": found.size,
         "sha256": found.sha256,
-        "where": [[part, offset, length, number, last] for part, offset, length, number, last in where],
-    }
+        "parts": [
+            {"name": part.name, "size": part.size, "chunks": shape.chunks, "last": shape.place(shape.chunks - 1),
+             "table": shape.table}
+            for part, shape in zip(found.parts, shapes, strict=True)
+        ],
+    }  # fmt: skip
 
 
 def _open_media(given: Mapping[str, Any]) -> Json:
-    found = media.Media.parse(cbor.decode(unhex(given["descriptor"])))
-    part = unhex(given["part"])
-    opener = ObjectOpener(
-        _epochs(given), unhex(given["account"]), part[:HEADER_BYTES], ObjectType.MEDIA, subject="vector"
+    """Chunk `index` of part `part`, out of the part's bytes."""
+    found = Media.decode(unhex(given["descriptor"]))
+    number, index, data = given["part"], given["index"], unhex(given["object"])
+    shape = media.part_shape(found.size, number)
+
+    def piece(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
+    opener = PartOpener(
+        found, number, _epochs(given), unhex(given["account"]), data[:HEADER_BYTES], piece(*shape.table)
     )
-    _, offset, length, _, _ = found.locate(given["index"])
-    return {
-        "content": media.open_chunk(found, given["index"], opener, part[offset : offset + length], subject="vector")
-    }
+    return {"content": opener.chunk(index, piece(*shape.place(index)))}
 
 
-def _media_sealing(label: str, length: int) -> dict[str, Any]:
-    given = _sealing(label=label, length=length)
-    del given["randomness"], given["type"]
-    return given
+def _sealed(file: bytes) -> tuple[Media, list[SealedPart]]:
+    sealer = MediaSealer(world.KEYS_1, bytes(range(16)))
+    sealed = [part.seal() for part in [*sealer.take(file), *sealer.end()]]
+    return sealer.media([(part.name, part.table) for part in sealed]), sealed
 
 
 def _media_cases() -> Iterator[Case]:
-    for length in (0, 1, 1000, 262_143, 262_144, 300_000):
-        yield good(f"seal-{length}", "MEDIA-1 MEDIA-2", "seal", **_media_sealing(f"file of {length}", length))
+    full = media.part_bytes()
+    scope = bytes(range(16))
+    for length in (0, 1, 1000, 262_143, 262_144, 300_000, full - 1, full):
+        given = _opening(label=f"file of {length}", length=length, scope=scope)
+        yield good(f"seal-{length}", "MEDIA-2 MEDIA-5", "seal", **given)
+    small: dict[str, Any] = {"label": "file of 1000", "length": 1000}
+    yield good("seal-other-scope", "MEDIA-5", "seal", **_opening(**small, scope=bytes(16)))
+    yield good("seal-other-epoch", "MEDIA-5", "seal", **_opening(**small, scope=scope, epoch=2))
+
     file = stream("small file", 300)
-    sealer = media.MediaSealer(world.KEYS_1, WRITER, len(file), hashlib.sha256(file).digest())
-    part = b"".join(next(sealer.parts([file], iter([7]), iter([stream("media randomness")]))))
+    made, (part,) = _sealed(file)
+    padded = file + b"\x80" + bytes(media.padded_size(300) - 301)
+    whole = made.to_cbor()
 
-    whole = media.Media(
-        300, 262_144, hashlib.sha256(file).digest(), ((object_name(part), len(part)),),
-        hashlib.sha256(part[HEADER_BYTES:]).digest(),
-    ).to_cbor()  # fmt: skip
+    def opening(title: str, expect: str, ids: str, data: bytes = part.data, index: int = 0, **change: Any) -> Case:
+        value = dict(whole)
+        world.apply(value, change)
+        given = _opening(descriptor=cbor.encode(value), object=data, part=0, index=index)
+        return good(title, ids, "open", **given) if expect == "ok" else bad(title, expect, ids, "open", **given)
 
-    def opening(title: str, expect: str, ids: str, descriptor: dict[int, Any] = whole, part: bytes = part) -> Case:
-        given = _opening(descriptor=cbor.encode(descriptor), part=part, index=0)
-        make = good(title, ids, "open", **given)
-        return make if expect == "ok" else bad(title, expect, ids, "open", **given)
+    def flipped(place: int) -> bytes:
+        return part.data[:place] + bytes((part.data[place] ^ 1,)) + part.data[place + 1 :]
 
-    yield opening("open", "ok", "OBJ-10")
-    yield opening("chunk-changed", Failure.DIGEST, "OBJ-10", part=part[:-1] + bytes((part[-1] ^ 1,)))
-    yield opening("header-changed", Failure.COMMITMENT, "OBJ-7", part=part[:40] + bytes((part[40] ^ 1,)) + part[41:])
-    resealed = ObjectSealer(
-        world.KEYS_1, ObjectType.MEDIA, writer=WRITER, sequence=7, randomness=bytes(32), digest=bytes(32)
-    )
-    not_last = resealed.header + resealed.chunk(file + b"\x80" + bytes(media.padded_size(300) - 301), last=False)
-    digests = hashlib.sha256(not_last[HEADER_BYTES:]).digest()
-    yield opening("chunk-not-the-last", Failure.SEAL, "OBJ-10", whole | {6: digests}, not_last)
+    def lying(table: bytes | None = None, *, last: bool = False, ends: bool = True) -> dict[str, Any]:
+        """A part that its writer made otherwise, and a descriptor that fits it."""
+        first, second = (ObjectSealer.of_media(world.KEYS_1, stream("media salt")) for _ in range(2))
+        chunk = first.chunk(padded, last=last)
+        second.chunk(b"", last=False)
+        closed = second.chunk(hashlib.sha256(chunk).digest() if table is None else table, last=ends)
+        return {"data": first.header + chunk + closed, "f4": [[part.name, hashlib.sha256(closed).digest()]]}
+
+    yield opening("open", "ok", "MEDIA-4 OBJ-10")
+    yield opening("chunk-changed", Failure.DIGEST, "OBJ-10", flipped(HEADER_BYTES))
+    yield opening("table-changed", Failure.DIGEST, "OBJ-10", flipped(len(part.data) - 1))
+    yield opening("header-changed", Failure.COMMITMENT, "OBJ-7", flipped(40))
+    yield opening("cut-off", Failure.DIGEST, "OBJ-10", part.data[:-1])
+    yield opening("chunk-behind-the-end", Failure.DIGEST, "OBJ-10", index=1)
+    yield opening("table-of-another-part", Failure.DIGEST, "OBJ-10", f4=[[part.name, bytes(32)]])
+    yield opening("chunk-is-the-last", Failure.SEAL, "OBJ-10", **lying(last=True))
+    yield opening("table-not-the-last", Failure.SEAL, "OBJ-10", **lying(ends=False))
+    yield opening("table-short", Failure.SCHEMA, "MEDIA-4", **lying(bytes(31)))
 
     def descriptor(title: str, expect: str, ids: str, **change: Any) -> Case:
         value = dict(whole)
@@ -303,21 +325,16 @@ def _media_cases() -> Iterator[Case]:
         make = good(title, ids, "descriptor", **given)
         return make if expect == "ok" else bad(title, expect, ids, "descriptor", **given)
 
-    name = object_name(part)
-    yield descriptor("descriptor", "ok", "MEDIA-1 MEDIA-2")
-    full = 64 * 1024 * 1024
-    per_part = media.part_chunks()
-    many = -(-media.padded_size(full * 2) // 262_144)
-    parts = [[name, full]] * -(-many // per_part)
-    yield descriptor("descriptor-of-three-parts", "ok", "MEDIA-2", f2=full * 2, f5=parts, f6=bytes(32) * many)
-    yield descriptor("digest-missing", Failure.SCHEMA, "MEDIA-1", f6=b"")
-    yield descriptor("digest-too-many", Failure.SCHEMA, "MEDIA-1", f6=bytes(64))
-    yield descriptor("part-too-many", Failure.SCHEMA, "MEDIA-2", f5=[[name, 500], [name, 500]])
-    yield descriptor("no-part", Failure.SCHEMA, "ENC-9", f5=[])
-    yield descriptor("other-chunk-size", Failure.SCHEMA, "ENC-6", f3=65_536)
+    pair = [part.name, part.table]
+    yield descriptor("descriptor", "ok", "MEDIA-2")
+    yield descriptor("descriptor-of-three-parts", "ok", "MEDIA-2", f2=20_000_000, f4=[pair] * 3)
+    yield descriptor("part-too-many", Failure.SCHEMA, "MEDIA-2", f4=[pair] * 2)
+    yield descriptor("part-too-few", Failure.SCHEMA, "MEDIA-2", f2=full)
+    yield descriptor("no-part", Failure.SCHEMA, "ENC-9", f4=[])
+    yield descriptor("part-without-table", Failure.SCHEMA, "ENC-9", f4=[[part.name]])
     yield descriptor("newer", Failure.NEWER_FORMAT, "ENC-10", f1=2)
     yield descriptor("unknown-field", Failure.SCHEMA, "ENC-12", f7=0)
-    yield descriptor("short-digest", Failure.SCHEMA, "ENC-7", f4=bytes(31))
+    yield descriptor("short-hash", Failure.SCHEMA, "ENC-7", f3=bytes(31))
     yield descriptor("negative-size", Failure.SCHEMA, "ENC-6", f2=-1)
 
 

@@ -44,7 +44,7 @@ ATTACHMENT = Struct(
     (18, "url", TEXT),
     (19, "url_expires", UINT),
     (20, "sticker", STICKER),
-    (22, "media", BYTES),  # the sealed media object's descriptor (chapter 08)
+    (22, "media", BYTES),  # the sealed file's descriptor, `seal.media.Media.encode` (chapter 05)
 )
 ATTACHMENT.add(21, "thumbnail", ATTACHMENT)
 

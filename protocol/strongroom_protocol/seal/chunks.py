@@ -61,3 +61,13 @@ def cut_out(data: bytes, ref: ChunkRef, *, subject: str) -> bytes:
     if ref.offset < HEADER_BYTES or end > len(data):  # spec: OBJ-11
         raise UntrustedDataError(Failure.DIGEST, "range lies outside the object", subject=subject)
     return data[ref.offset : end]
+
+
+def chunk_length(content: int, limits: Limits = LIMITS) -> int:
+    """The sealed length of a chunk of so many bytes."""
+    return max(limits.chunk_floor, padme(content + 1)) + TAG_BYTES
+
+
+def chunked_length(chunks: int) -> int:
+    """The length of an object whose sealed chunks, the filler aside, are so many bytes together."""
+    return padme(HEADER_BYTES + chunks + TAG_BYTES)

@@ -89,21 +89,41 @@ class ObjectSealer:
         """`digest` is the SHA-256 of what will be sealed (`plaintext_digest`), `randomness` 32 fresh bytes."""
         hedge = randomness + writer + sequence.to_bytes(8, "big") + bytes((kind,)) + digest
         salt = hmac.digest(keys.salt_key(), hedge, "sha256")  # spec: OBJ-4
-        bare = Header(kind, keys.number, writer, sequence, salt, bytes(32))
+        self._begin(keys, Header(kind, keys.number, writer, sequence, salt, bytes(32)))
+
+    @classmethod
+    def of_media(cls, keys: EpochKeys, salt: bytes) -> ObjectSealer:
+        """For a media part, whose salt is a keyed function of all that will be sealed (section 5.6).
+
+        Nothing is fresh here: the caller answers for it that one salt never stands for two plaintexts. No writer is
+        named, so that the same part is the same object whichever device seals it.
+        """
+        sealer = cls.__new__(cls)
+        sealer._begin(keys, Header(ObjectType.MEDIA, keys.number, bytes(16), 0, salt, bytes(32)))
+        return sealer
+
+    def _begin(self, keys: EpochKeys, bare: Header) -> None:
         key, commitment = _object_key(keys, bare)
-        self.header = Header(kind, keys.number, writer, sequence, salt, commitment).encode()
+        self.header = bare.identity() + bare.salt + commitment
         self._cipher = ChaCha20Poly1305(key)
         self._next = 0
         self._ended = False
 
     def chunk(self, plaintext: bytes, *, last: bool) -> bytes:
         """The next sealed chunk. Nothing may follow the last."""
+        return self._cipher.encrypt(self._next_nonce(last), plaintext, None)
+
+    def chunk_into(self, plaintext: bytes | memoryview, room: memoryview, *, last: bool) -> None:
+        """The same, written to `room`, which is TAG_BYTES longer than the plaintext."""
+        self._cipher.encrypt_into(self._next_nonce(last), plaintext, None, room)
+
+    def _next_nonce(self, last: bool) -> bytes:
         if self._ended or self._next >= LIMITS.object_chunks:
             raise RuntimeError("the object has ended")
-        sealed = self._cipher.encrypt(_nonce(self._next, last), plaintext, None)
+        nonce = _nonce(self._next, last)
         self._next += 1
         self._ended = last
-        return sealed
+        return nonce
 
 
 class ObjectOpener:
