@@ -22,8 +22,9 @@ from typing import Any
 from corpus import Corpus
 from strongroom import account
 from strongroom.commit import commit
+from strongroom.engine import compaction
 from strongroom.engine.change import Change
-from strongroom.engine.reading import chat_rows, newest, newest_of
+from strongroom.engine.reading import newest, newest_of, recent_rows
 from strongroom.importing import import_rows, tidy, write_rows
 from strongroom.session import Session
 from strongroom.transport import open_transport
@@ -63,6 +64,7 @@ async def measure(messages: int, conversations: int, commits: int, folder: Path)
     found |= await _commits(session, corpus, commits)
     found["at_rest_after_per_message"] = round(await _live(session) / (messages + 100 * commits), 2)
     found |= await _reading(session)
+    found |= await _compacted(session, messages + 100 * commits)
     await transport.close()
     session.state.close()
     return found
@@ -118,7 +120,7 @@ async def _reading(session: Session) -> dict[str, Any]:
     before = (transport.requests, transport.bytes_received)
     start = time.perf_counter()
     snapshot = await session.load(await session.sync())
-    rows = await chat_rows(snapshot)
+    rows = await recent_rows(snapshot)
     await newest_of(snapshot, rows[:20], 50)
     screen = time.perf_counter() - start
     rounds, received = transport.requests - before[0], transport.bytes_received - before[1]
@@ -134,6 +136,17 @@ async def _reading(session: Session) -> dict[str, Any]:
         "last_50_bytes_median": statistics.median(one),
         "last_50_bytes_worst": max(one),
         "runs": len(snapshot.root.runs),
+    }
+
+
+async def _compacted(session: Session, messages: int) -> dict[str, Any]:
+    before, start = session.transport.bytes_sent, time.perf_counter()
+    await commit(session, compaction.fold_tail)
+    await commit(session, compaction.compact)
+    return {
+        "compacted_per_message": round(await _live(session) / messages, 2),
+        "compacted_sent": session.transport.bytes_sent - before,
+        "compacted_s": round(time.perf_counter() - start, 2),
     }
 
 

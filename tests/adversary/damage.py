@@ -74,6 +74,7 @@ async def make_world(folder: Path) -> World:
     bench = Bench(folder)
     patch = pytest.MonkeyPatch()
     patch.setattr(directory, "HOT_ROWS", 3)
+    patch.setattr(directory, "COLD_PAGE_BYTES", 1000)
     device = await build(bench)
     snapshot = await device.snapshot(fresh=True)
     assert (len(snapshot.root.runs), len(snapshot.tail)) == (3, 4)
@@ -82,7 +83,7 @@ async def make_world(folder: Path) -> World:
     world = World(bench, device.session.account, objects, rows, await _places(snapshot))
     world.mirrored = {ref.name for ref, kind in objects if kind in (ObjectType.ROOT, ObjectType.INDEX)}
     world.mirrored |= {ref.name for ref, kind in objects if kind in (ObjectType.INDEX_PAGES, ObjectType.DIRECTORY)}
-    previous = await device.vault._previous(snapshot.head)
+    previous = await device.vault._reader._previous(snapshot.head)
     world.previous = await rows_of(await device.session.load(previous))
     assert snapshot.source.damage == {}
     await bench.login("b")

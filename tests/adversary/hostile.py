@@ -94,7 +94,7 @@ class Hostile:
         found: list[bytes] = await self._do("missing", account, tuple(names))
         return found
 
-    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
+    async def put(self, account: bytes, name: bytes, data: bytes | memoryview) -> None:
         await self._do("put", account, name, data)
 
     async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adversary.damage import Store
 from relay_process import RelayProcess
+from strongroom.importing import import_rows
 from strongroom_protocol.seal.objects import ObjectType
 from vaults import create_at, login_at, opener, sample_rows, talk
 
@@ -26,8 +27,8 @@ async def test_damage_over_http_and_through_the_commands(tmp_path: Path) -> None
     process = RelayProcess(tmp_path / "relay", open_registration=True)
     with process as relay:
         async with await create_at(relay.url, tmp_path / "a", secret) as vault:
-            await vault.import_rows([*sample_rows(1), *talk("chat", 40)])
-            await vault.import_rows(talk("chat", 5, start=1_710_000_000_000))
+            await import_rows(vault._session, [*sample_rows(1), *talk("chat", 40)])
+            await import_rows(vault._session, talk("chat", 5, start=1_710_000_000_000))
             snapshot = await vault._session.snapshot()
             objects = [item async for item in snapshot.objects()]
             account, url = vault._session.account, relay.url

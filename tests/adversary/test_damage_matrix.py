@@ -41,7 +41,7 @@ async def test_the_world_has_every_kind_of_object(world: World) -> None:
     kinds = world.kinds()
     assert kinds.pop(ObjectType.BODY) == 1
     assert kinds == {
-        ObjectType.ROOT: 2, ObjectType.BATCH: 4, ObjectType.DIRECTORY: 4, ObjectType.INDEX: 6,
+        ObjectType.ROOT: 2, ObjectType.BATCH: 4, ObjectType.DIRECTORY: 5, ObjectType.INDEX: 6,
         ObjectType.INDEX_PAGES: 6, ObjectType.SEGMENT: 3,
     }  # fmt: skip
     store = Store(world.bench.folder / "relay", world.account)
@@ -121,7 +121,7 @@ async def _case(world: World, ref: ObjectRef, kind: ObjectType, mutation: Mutati
 
 async def _same_rows(world: World, device: Device, audit: Audit, left: Rows, *, lossless: bool) -> None:
     """Message by message, and the report counts what is missing."""
-    snapshot = await device.vault._current()
+    snapshot = await device.vault._reader._committed()
     assert await rows_of(snapshot) == left
     total = sum(map(len, (left if lossless else world.rows).values()))
     assert (audit.rows, audit.rows_lost) == (total, total - sum(map(len, left.values())))
@@ -155,7 +155,7 @@ async def test_both_mirrors_gone(world: World, kind: ObjectType) -> None:
         rows = await rows_of(await device.snapshot())
         assert sum(map(len, rows.values())) == restored.audit.rows - lost
         await device.vault.chats()
-        await device.vault.export_json(world.bench.folder / f"export-{kind.name}")
+        await device.vault.export(world.bench.folder / f"export-{kind.name}")
     finally:
         world.bench.close()
         for ref, data, row in saved:

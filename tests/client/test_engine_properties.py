@@ -1,8 +1,10 @@
-"""The engine against brute force: random histories of two devices with imports, folds and merges in any order.
+"""The engine against brute force: random histories of two devices with imports, folds, merges and compactions in any
+order.
 
-After every commit: the relay keeps exactly the objects that the newest head reaches, and every directory row lists all
-frames later than its floor and nothing that is gone. At the end: the newest messages of every chat, however many are
-asked for, are those of the whole history.
+After every commit: the relay keeps exactly the objects that the newest head reaches, every directory row lists all
+frames later than its floor and nothing that is gone, and the messages are those of all rows that were ever written,
+although of erased messages only the tombstones are left. At the end: the newest messages of every chat, however many
+are asked for, are those of the whole history; and after a compaction nothing that was erased is in any object.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from plaintexts import plaintexts
 from strongroom import importing
 from strongroom.commit import commit
-from strongroom.engine import directory, fold, run_writer
+from strongroom.engine import compaction, cutting, directory, fold, grouping, listing, run_writer
 from strongroom.engine.change import Change
 from strongroom.engine.reading import chat_rows
 from strongroom.engine.snapshot import Snapshot
 from strongroom.importing import write_rows
+from strongroom.records import ChatMessage
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.merge import fold as merged
-from strongroom_protocol.rows.model import Op, Row
-from strongroom_protocol.rows.table import unstamped
+from strongroom_protocol.rows.model import DeleteKind, Op, Row
+from strongroom_protocol.rows.table import sort_key, unstamped
 from vaults import Bench, Device, messages_of, rows_of
 
 SMALL = replace(LIMITS, head_frame_rows=3, frame_rows=8, segment_bytes=2048)
@@ -39,14 +43,15 @@ SMALL = replace(LIMITS, head_frame_rows=3, frame_rows=8, segment_bytes=2048)
 def _small_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes at which a few rows reach every branch."""
     monkeypatch.setattr(run_writer, "LIMITS", SMALL)
-    monkeypatch.setattr(fold, "LIMITS", SMALL)
+    monkeypatch.setattr(grouping, "LIMITS", SMALL)
+    monkeypatch.setattr(cutting, "LIMITS", SMALL)
     monkeypatch.setattr(fold, "FAN_IN", 3)
-    monkeypatch.setattr(fold, "FINAL_ROWS", 4)
     monkeypatch.setattr(fold, "LEVEL_ROWS", 16)
-    monkeypatch.setattr(directory, "NEWEST_FRAMES", 3)
-    monkeypatch.setattr(directory, "NEWEST_ROWS", 6)
+    monkeypatch.setattr(listing, "NEWEST_FRAMES", 3)
+    monkeypatch.setattr(listing, "NEWEST_ROWS", 6)
     monkeypatch.setattr(directory, "HOT_ROWS", 2)
-    monkeypatch.setattr(directory, "COLD_PAGE_ROWS", 2)
+    monkeypatch.setattr(directory, "COLD_PAGE_BYTES", 300)
+    monkeypatch.setattr(directory, "LOG_SLACK", 1)
     monkeypatch.setattr(importing, "BATCH_ROWS", 5)
 
 
@@ -64,7 +69,9 @@ def _rows(draw: st.DrawFn) -> list[tuple[str, Row]]:
         elif op == Op.PUT:
             rows.append((chat, Row(op, time, id=ident, sender="s", text="first " + ident)))
         else:
-            rows.append((chat, Row(op, time, id=ident, text=text, kind=0, detail={AT: time + 5})))
+            kind = draw(st.sampled_from([0, 0, 1])) if op == Op.DELETE else 0
+            said = None if op == Op.DELETE else f"{text} {ident}"
+            rows.append((chat, Row(op, time, id=ident, text=said, kind=kind, detail={AT: time + 5})))
     return rows
 
 
@@ -74,6 +81,7 @@ STEPS = st.lists(
         st.tuples(st.just("again"), st.integers(0, 1), _rows()),
         st.tuples(st.just("fold"), st.integers(0, 1), st.none()),
         st.tuples(st.just("merge"), st.integers(0, 1), st.none()),
+        st.tuples(st.just("compact"), st.integers(0, 1), st.none()),
     ),
     min_size=3,
     max_size=14,
@@ -94,7 +102,7 @@ async def _history(folder: Path, steps: list[tuple[str, int, list[tuple[str, Row
     bench = Bench(folder)
     try:
         devices = [await bench.create(), await bench.login(confirm=True)]
-        known: set[tuple[str, Row]] = set()
+        known: dict[str, dict[object, Row]] = {}
         for what, who, rows in steps:
             device = devices[who]
             if what == "add" and rows:
@@ -106,16 +114,30 @@ async def _history(folder: Path, steps: list[tuple[str, int, list[tuple[str, Row
                 await commit(device.session, _fold)
             elif what == "merge":
                 await commit(device.session, fold.merge_full_levels)
+            elif what == "compact":
+                await commit(device.session, compaction.compact)
             snapshot = await device.snapshot()
             await _nothing_too_many_or_few(bench, device, snapshot)
             await _directory_is_true(snapshot)
-            now = {
-                (chat, row._replace(detail=None)) for chat, found in (await rows_of(snapshot)).items() for row in found
+            for chat, found in (await rows_of(snapshot)).items():
+                known.setdefault(chat, {}).update({row.origin: row for row in found})
+            order = Order(snapshot.head.time)
+            every = {
+                chat: list(merged(chat, sorted(rows.values(), key=sort_key), order)) for chat, rows in known.items()
             }
-            assert known <= now
-            known = now
+            assert await messages_of(snapshot) == every
         for device in devices:
             await _newest_is_true(device)
+        await commit(devices[0].session, compaction.fold_tail)
+        await devices[1].snapshot()  # a device that is running starts from what it committed last
+        await commit(devices[1].session, compaction.compact)
+        await devices[0].snapshot()
+        assert await commit(devices[0].session, compaction.compact) is None
+        snapshot = await devices[0].snapshot()
+        assert len(snapshot.root.runs) <= 1
+        await _nothing_too_many_or_few(bench, devices[0], snapshot)
+        await _directory_is_true(snapshot)
+        await _erased_is_gone(snapshot, {chat: list(rows.values()) for chat, rows in known.items()})
     finally:
         bench.close()
 
@@ -148,7 +170,7 @@ async def _nothing_too_many_or_few(bench: Bench, device: Device, snapshot: Snaps
 
 
 async def _directory_is_true(snapshot: Snapshot) -> None:
-    rows = await directory.read_rows(snapshot)
+    rows = await listing.read_rows(snapshot)
     assert set(rows) == await snapshot.keys_in_runs()
     for key, row in rows.items():
         refs = await snapshot.refs(key)
@@ -156,8 +178,28 @@ async def _directory_is_true(snapshot: Snapshot) -> None:
         assert set(row.frames) <= set(refs)
         assert row.rows == sum(ref.rows for ref in refs)
         frames = await snapshot.frames(key, refs)
-        times = [at for frame in frames for op, at in zip(frame.op, frame.time, strict=True) if op == Op.PUT]
+        times = [
+            found.time
+            for frame in frames
+            for found in frame.rows()
+            if found.op == Op.PUT or (found.op == Op.DELETE and found.kind == DeleteKind.ERASE)
+        ]
         assert row.newest == max(times, default=0)
+        assert (await listing.rows_of(snapshot, {key})) == {key: row}
+
+
+async def _erased_is_gone(snapshot: Snapshot, every: dict[str, list[Row]]) -> None:
+    """Of erased messages one tombstone is left in the rows (two where two devices erased), and no text anywhere."""
+    contents = await plaintexts(snapshot)
+    left = await rows_of(snapshot)
+    for chat, rows in every.items():
+        erased = {(row.time, row.id) for row in rows if row.op == Op.DELETE and row.kind == 0}
+        kept = [row for row in left[chat] if row.op <= Op.REACT and (row.time, row.id) in erased]
+        assert {(row.op, int(row.kind)) for row in kept} <= {(Op.DELETE, 0)}
+        assert len(erased) <= len(kept) <= 2 * len(erased)
+        for row in rows:
+            if (row.time, row.id) in erased and row.text:
+                assert not [kind for kind, content in contents if row.text.encode() in content]
 
 
 async def _newest_is_true(device: Device) -> None:
@@ -169,8 +211,8 @@ async def _newest_is_true(device: Device) -> None:
     for chat, messages in every.items():
         placed = [message for message in messages if message.versions]
         for count in (1, 2, 5, 100):
-            shown = await device.vault.show(chat, count=count)
+            shown = await device.vault.newest(chat, count=count)
             if len(placed) == len(messages):
-                assert shown == messages[-count:]
+                assert shown == [ChatMessage.of(chat, message) for message in messages[-count:]]
             else:  # operations on messages that nobody has are listed too and are not counted
                 assert {m.id for m in placed[-count:]} <= {m.id for m in shown} | {m.id for m in messages[:-count]}

@@ -29,7 +29,20 @@ MARKED = [
     pytest.param("chunks", marks=pytest.mark.spec("OBJ-4", "OBJ-9", "OBJ-10", "OBJ-11")),
     pytest.param("cose", marks=pytest.mark.spec("SIG-1", "SIG-2", "SIG-3")),
     pytest.param(
-        "directory", marks=pytest.mark.spec("ENC-6", "ENC-7", "ENC-8", "ENC-9", "ENC-10", "ENC-12", "ENG-1", "ENG-9")
+        "directory",
+        marks=pytest.mark.spec(
+            "ENC-6",
+            "ENC-7",
+            "ENC-8",
+            "ENC-9",
+            "ENC-10",
+            "ENC-12",
+            "ENG-1",
+            "ENG-9",
+            "ENG-11",
+            "ENG-12",
+            "ENG-13",
+        ),
     ),
     pytest.param("epochs", marks=pytest.mark.spec("EPOCH-1", "EPOCH-2", "KR-6")),
     pytest.param(
@@ -119,7 +132,9 @@ MARKED = [
     ),
     pytest.param(
         "index",
-        marks=pytest.mark.spec("ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "ENG-1", "ENG-3", "ENG-4", "ENG-5"),
+        marks=pytest.mark.spec(
+            "ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "ENG-1", "ENG-3", "ENG-4", "ENG-5", "ENG-10"
+        ),
     ),
     pytest.param("kdf", marks=pytest.mark.spec("KDF-1", "KDF-2", "KDF-3", "KDF-6")),
     pytest.param(
@@ -161,7 +176,9 @@ MARKED = [
     ),
     pytest.param(
         "media",
-        marks=pytest.mark.spec("ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "MEDIA-1", "MEDIA-2", "OBJ-7", "OBJ-10"),
+        marks=pytest.mark.spec(
+            "ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "MEDIA-2", "MEDIA-4", "MEDIA-5", "OBJ-7", "OBJ-10"
+        ),
     ),
     pytest.param("merkle", marks=pytest.mark.spec("LOG-2", "LOG-3", "LOG-4")),
     pytest.param("message-ids", marks=pytest.mark.spec("MSG-1", "MSG-2")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import replace
 
@@ -11,10 +10,10 @@ import pytest
 from strongroom_protocol.engine.refs import ChunkRef
 from strongroom_protocol.errors import Failure, UntrustedDataError, WrongSecret
 from strongroom_protocol.keys import recovery_code
-from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, wrap_epoch
+from strongroom_protocol.keys.epochs import make_epoch, wrap_epoch
 from strongroom_protocol.keys.hpke import KemKey
 from strongroom_protocol.keys.root import Root
-from strongroom_protocol.keys.secrets import EpochSecret, KemSeed, RecoveryCode, RootSecret, SigningSeed, UnlockSecret
+from strongroom_protocol.keys.secrets import KemSeed, RecoveryCode, RootSecret, SigningSeed, UnlockSecret
 from strongroom_protocol.keys.signing import SignKey
 from strongroom_protocol.keys.slots import Unlock, make_slot
 from strongroom_protocol.limits import LIMITS
@@ -24,7 +23,6 @@ from strongroom_protocol.manifest.keyring import Device, Keyring, recipient_id
 from strongroom_protocol.manifest.pin import Pin, accept_head
 from strongroom_protocol.manifest.slots import Kdf, SlotKind, SlotSet
 from strongroom_protocol.seal.chunks import cut_out
-from strongroom_protocol.seal.media import MediaSealer
 from strongroom_protocol.wire import merkle
 
 
@@ -57,16 +55,6 @@ def test_a_range_outside_the_object_is_refused(offset: int, length: int) -> None
     with pytest.raises(UntrustedDataError) as error:
         cut_out(bytes(200), ChunkRef(0, offset, length, bytes(32)), subject="x")
     assert error.value.failure is Failure.DIGEST
-
-
-@pytest.mark.spec("MEDIA-3")
-@pytest.mark.parametrize("pieces", [[b"other"], [b"same", b"!"], []])
-def test_a_file_that_changed_while_it_was_read_is_refused(pieces: list[bytes]) -> None:
-    keys = EpochKeys(bytes(32), 1, EpochSecret(bytes(32)))
-    sealer = MediaSealer(keys, bytes(16), 4, hashlib.sha256(b"same").digest())
-    with pytest.raises(UntrustedDataError) as error:
-        list(map(b"".join, sealer.parts(pieces, iter([1]), iter([bytes(32)]))))
-    assert error.value.failure is Failure.SCHEMA
 
 
 class World:

@@ -25,7 +25,12 @@ TOP_FIELDS: dict[int, Any] = {
     3: [[name, 5000 + place] for place, name in enumerate(SEGMENTS)],
     4: [[KEYS[0], 10, CHUNK], [KEYS[0], 30, CHUNK], [KEYS[2], 5, CHUNK]],
 }
-PAGE: list[Any] = [[KEYS[0], [[10, 20, 128, 0, CHUNK], [20, 20, 1, 2, CHUNK]]], [KEYS[1], [[5, 900, 4096, 1, CHUNK]]]]
+PARTS = sorted(random_bytes(f"part {number}") for number in range(3))
+MEDIA: list[Any] = [[name, 70_000 + place] for place, name in enumerate(PARTS)]
+PAGE: list[Any] = [
+    [KEYS[0], [[10, 20, 128, 0, CHUNK, 0, []], [20, 20, 1, 2, CHUNK, 3, MEDIA]]],
+    [KEYS[1], [[5, 900, 4096, 1, CHUNK, 2, MEDIA[1:2]]]],
+]
 
 
 def top() -> IndexTop:
@@ -53,8 +58,12 @@ def test_tops_come_back_and_are_what_the_chapter_says() -> None:
 
 def test_pages_come_back_and_are_what_the_chapter_says() -> None:
     entries = ((KEYS[0], frame(10, 20, 128, 0)), (KEYS[0], frame(20, 20, 1, 2)), (KEYS[1], frame(5, 900, 4096, 1)))
-    assert parse_page(by_hand(PAGE), top()) == entries
-    assert encode_page(entries, {name: number for number, name in enumerate(SEGMENTS)}) == by_hand(PAGE)
+    found = parse_page(by_hand(PAGE), top())
+    assert found == entries
+    media = [ObjectRef(name, size) for name, size in MEDIA]
+    said = [(ref.packed, ref.erases, list(ref.media)) for _, ref in found]
+    assert said == [(False, False, []), (True, True, media), (False, True, media[1:2])]
+    assert encode_page(found, {name: number for number, name in enumerate(SEGMENTS)}) == by_hand(PAGE)
 
 
 @pytest.mark.spec("ENG-1")
@@ -62,7 +71,7 @@ def test_pages_come_back_and_are_what_the_chapter_says() -> None:
 def test_a_frame_does_not_end_before_it_begins(first: int, last: int) -> None:
     value = [first, last, 1, SEGMENTS[0], CHUNK]
     assert refused(FrameRef.parse, value, "x") is Failure.SCHEMA
-    assert refused(parse_page, by_hand([[KEYS[0], [[first, last, 1, 0, CHUNK]]]]), top()) is Failure.SCHEMA
+    assert refused(parse_page, by_hand([[KEYS[0], [[first, last, 1, 0, CHUNK, 0, []]]]]), top()) is Failure.SCHEMA
     same = FrameRef.parse([last, last, 1, SEGMENTS[0], CHUNK], "x")
     assert same.to_cbor() == [last, last, 1, SEGMENTS[0], CHUNK]
 
@@ -81,7 +90,7 @@ def test_pages_of_a_run_are_in_order() -> None:
 def test_frames_of_a_page_are_in_order() -> None:
     one, two = PAGE
     later_first = [KEYS[0], [one[1][1], one[1][0]]]
-    for bad in ([two, one], [later_first, two], [one, two, one], [one, [KEYS[0], [[5, 900, 1, 0, CHUNK]]]]):
+    for bad in ([two, one], [later_first, two], [one, two, one], [one, [KEYS[0], [[5, 900, 1, 0, CHUNK, 0, []]]]]):
         assert refused(parse_page, by_hand(bad), top()) is Failure.SCHEMA
     # A key may come again while the order holds: what is compared is the entries.
     again = [[KEYS[0], one[1][:1]], [KEYS[0], one[1][1:]], two]
@@ -91,13 +100,13 @@ def test_frames_of_a_page_are_in_order() -> None:
 @pytest.mark.spec("ENG-5")
 @pytest.mark.parametrize("number", [3, 4, 2**32 - 1])
 def test_a_frame_lies_in_a_segment_of_the_table(number: int) -> None:
-    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, number, CHUNK]]]]), top()) is Failure.SCHEMA
+    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, number, CHUNK, 0, []]]]]), top()) is Failure.SCHEMA
 
 
 @pytest.mark.spec("ENG-5")
 def test_a_run_without_segments_has_no_frames() -> None:
     empty = IndexTop.parse(by_hand({**TOP_FIELDS, 3: []}))
-    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, 0, CHUNK]]]]), empty) is Failure.SCHEMA
+    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, 0, CHUNK, 0, []]]]]), empty) is Failure.SCHEMA
 
 
 REF = [bytes(32), 5]
@@ -111,7 +120,7 @@ BAD_CHUNKS: list[Any] = [
 def test_a_chunk_has_a_number_a_place_a_length_and_a_digest(chunk: Any) -> None:
     assert refused(ChunkRef.parse, chunk, "x") is Failure.SCHEMA
     assert top_changed(_4=[[KEYS[0], 1, chunk]]) is Failure.SCHEMA
-    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, 0, chunk]]]]), top()) is Failure.SCHEMA
+    assert refused(parse_page, by_hand([[KEYS[0], [[1, 2, 3, 0, chunk, 0, []]]]]), top()) is Failure.SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -129,17 +138,31 @@ def test_another_shape_of_a_top_is_refused(field: int, values: list[Any]) -> Non
         assert top_changed(**{f"_{field}": value}) is Failure.SCHEMA, value
 
 
-ENTRY = [1, 2, 3, 0, CHUNK]
+ENTRY: list[Any] = [1, 2, 3, 0, CHUNK, 0, []]
+
+
+@pytest.mark.spec("ENG-10")
+def test_parts_of_media_are_listed_once_and_in_order() -> None:
+    for parts in itertools.product(MEDIA, repeat=2):
+        page = by_hand([[KEYS[0], [[*ENTRY[:6], list(parts)]]]])
+        if parts[0][0] < parts[1][0]:
+            ((_, ref),) = parse_page(page, top())
+            assert [[part.name, part.size] for part in ref.media] == list(parts)
+        else:
+            assert refused(parse_page, page, top()) is Failure.SCHEMA
 
 
 @pytest.mark.parametrize(
     "page",
     [
         [], None, {}, [None], [[]], [[KEYS[0]]], [[KEYS[0], []]], [[KEYS[0], [ENTRY], 0]], [[b"", [ENTRY]]],
-        [[None, [ENTRY]]], [[KEYS[0], [ENTRY[:4]]]], [[KEYS[0], [[*ENTRY, 0]]]], [[KEYS[0], [[-1, *ENTRY[1:]]]]],
-        [[KEYS[0], [[1, 2**48, 3, 0, CHUNK]]]], [[KEYS[0], [[1, 2, 0, 0, CHUNK]]]],
-        [[KEYS[0], [[1, 2, 4097, 0, CHUNK]]]], [[KEYS[0], [[1, 2, 3, -1, CHUNK]]]],
-        [[KEYS[0], [[1, 2, 3, 2**32, CHUNK]]]], [[KEYS[0], [[1, 2, 3, b"", CHUNK]]]],
+        [[None, [ENTRY]]], [[KEYS[0], [ENTRY[:5]]]], [[KEYS[0], [ENTRY[:6]]]], [[KEYS[0], [[*ENTRY, 0]]]],
+        [[KEYS[0], [[-1, *ENTRY[1:]]]]], [[KEYS[0], [[1, 2**48, *ENTRY[2:]]]]], [[KEYS[0], [[1, 2, 0, *ENTRY[3:]]]]],
+        [[KEYS[0], [[1, 2, 4097, *ENTRY[3:]]]]], [[KEYS[0], [[1, 2, 3, -1, *ENTRY[4:]]]]],
+        [[KEYS[0], [[1, 2, 3, 2**32, *ENTRY[4:]]]]], [[KEYS[0], [[1, 2, 3, b"", *ENTRY[4:]]]]],
+        [[KEYS[0], [[*ENTRY[:5], 4, []]]]], [[KEYS[0], [[*ENTRY[:5], -1, []]]]], [[KEYS[0], [[*ENTRY[:5], True, []]]]],
+        [[KEYS[0], [[*ENTRY[:6], None]]]], [[KEYS[0], [[*ENTRY[:6], [PARTS[0]]]]]],
+        [[KEYS[0], [[*ENTRY[:6], [[b"", 5]]]]]], [[KEYS[0], [[*ENTRY[:6], [[PARTS[0], 0]]]]]],
     ],
 )  # fmt: skip
 def test_another_shape_of_a_page_is_refused(page: Any) -> None:

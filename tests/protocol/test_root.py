@@ -11,7 +11,7 @@ import pytest
 from protocol.builders import random_bytes, refused
 from protocol.test_cbor import by_hand
 from strongroom_protocol.engine.refs import Mirrored, ObjectRef
-from strongroom_protocol.engine.root import Directory, EngineRoot, Run
+from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.limits import LIMITS
 
@@ -30,12 +30,9 @@ def run_by_hand(number: int, level: int = 0) -> dict[int, Any]:
     return {1: number, 2: level, 3: index, 4: 1000, 5: 12, 6: 50_000}
 
 
-ROOT = EngineRoot((run(9), run(8, 1), run(3, 2)), Directory(ref("hot"), ((ref("cold"), 700), (ref("old"), 20))), 14)
+ROOT = EngineRoot((run(9), run(8, 1), run(3, 2)), ref("hot"), 14)
 HOT = [random_bytes("hot"), 400]
-COLD = [[[random_bytes("cold"), 400], 700], [[random_bytes("old"), 400], 20]]
-FIELDS: dict[int, Any] = {
-    1: 1, 2: [run_by_hand(9), run_by_hand(8, 1), run_by_hand(3, 2)], 3: {1: HOT, 2: COLD}, 4: 14,
-}  # fmt: skip
+FIELDS: dict[int, Any] = {1: 1, 2: [run_by_hand(9), run_by_hand(8, 1), run_by_hand(3, 2)], 3: HOT, 4: 14}
 
 
 def changed(**other: Any) -> Failure:
@@ -50,7 +47,7 @@ def test_roots_come_back_and_are_what_the_chapter_says() -> None:
     assert ROOT.encode() == by_hand(FIELDS)
     assert EngineRoot.parse(by_hand(FIELDS)) == ROOT
     assert EngineRoot.parse(EngineRoot().encode()) == EngineRoot()
-    assert EngineRoot().encode() == by_hand({1: 1, 2: [], 3: {1: None, 2: []}, 4: 1})
+    assert EngineRoot().encode() == by_hand({1: 1, 2: [], 3: None, 4: 1})
 
 
 @pytest.mark.spec("ENG-2")
@@ -75,10 +72,7 @@ def test_runs_are_bounded() -> None:
     ("field", "values"),
     [
         (1, [0, None]), (2, [None, {}, [None], [[]]]), (4, [0, None, 2**53]), (5, [None, 0]),
-        (3, [None, [], {1: HOT}, {2: COLD}, {1: HOT, 2: COLD, 3: 0}, {1: [], 2: []}, {1: HOT[:1], 2: []},
-             {1: [*HOT, 0], 2: []}, {1: [bytes(31), 4], 2: []}, {1: [bytes(32), 0], 2: []}, {1: None, 2: [HOT]},
-             {1: None, 2: [[HOT]]}, {1: None, 2: [[HOT, -1]]}, {1: None, 2: [[HOT, 2**32]]},
-             {1: None, 2: [[HOT, 1, 1]]}, {1: None, 2: [[HOT, 1]] * 1025}, {1: None, 2: None}]),
+        (3, [[], {}, HOT[:1], [*HOT, 0], [bytes(31), 4], [bytes(32), 0], [None, 4], {1: HOT, 2: []}]),
     ],
 )  # fmt: skip
 def test_another_shape_is_refused(field: int, values: list[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from strongroom_protocol.engine.batch import Batch, parse_batch
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.directory import parse_rows
+from strongroom_protocol.engine.hot import HotPage
 from strongroom_protocol.engine.index import IndexTop, parse_page
 from strongroom_protocol.engine.root import EngineRoot
 from strongroom_protocol.errors import Failure
@@ -157,14 +158,13 @@ def _run(number: int, **change: Any) -> dict[int, Any]:
 
 
 def _root_cases() -> Iterator[Case]:
-    page = [_ref("cold"), 200]
-    root: dict[int, Any] = {1: 1, 2: [_run(3), _run(1)], 3: {1: _ref("hot"), 2: [page]}, 4: 5}
+    root: dict[int, Any] = {1: 1, 2: [_run(3), _run(1)], 3: _ref("hot"), 4: 5}
 
     def parse(name: str, expect: str, ids: str, **change: Any) -> Case:
         return _case(name, expect, ids, "parse", content=_with(root, change))
 
     yield parse("parse", OK, "ENG-2")
-    yield parse("empty", OK, "ENG-2", f2=[], f3={1: None, 2: []})
+    yield parse("empty", OK, "ENG-2", f2=[], f3=None)
     yield parse("runs-oldest-first", Failure.SCHEMA, "ENG-2", f2=[_run(1), _run(3)])
     yield parse("run-twice", Failure.SCHEMA, "ENG-2", f2=[_run(3), _run(3)])
     yield parse("too-many-runs", Failure.SCHEMA, "ENC-9", f2=[_run(n) for n in range(65, 0, -1)])
@@ -172,7 +172,7 @@ def _root_cases() -> Iterator[Case]:
     yield parse("run-number-0", Failure.SCHEMA, "ENC-6", f2=[_run(0)])
     yield parse("index-without-mirror", Failure.SCHEMA, "ENC-9", f2=[_run(3, f3=[_ref("index")])])
     yield parse("run-unknown-field", Failure.SCHEMA, "ENC-12", f2=[_run(3, f7=0)])
-    yield parse("cold-page-without-rows", Failure.SCHEMA, "ENC-9", f3={1: None, 2: [[_ref("cold")]]})
+    yield parse("directory-without-size", Failure.SCHEMA, "ENC-9", f3=_ref("hot")[:1])
     yield parse("version-0", Failure.SCHEMA, "ENC-6", f4=0)
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", f4=Drop)
     yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f5=0)
@@ -193,7 +193,16 @@ def _page_parse(given: Mapping[str, Any]) -> Json:
     entries = parse_page(unhex(given["page"]), IndexTop.parse(unhex(given["top"])))
     return {
         "frames": [
-            {"key": key, "first": frame.first, "last": frame.last, "rows": frame.rows, "segment": frame.segment}
+            {
+                "key": key,
+                "first": frame.first,
+                "last": frame.last,
+                "rows": frame.rows,
+                "segment": frame.segment,
+                "packed": int(frame.packed),
+                "erases": int(frame.erases),
+                "media": [part.name for part in frame.media],
+            }
             for key, frame in entries
         ]
     }
@@ -235,7 +244,15 @@ def _index_cases() -> Iterator[Case]:
         "last": b"\xff" * 16,
     }.items():
         yield good(f"pages-for-{name}", "ENG-3", "pages-for", top=encoded, key=key)
-    page = [[k[0], [[5, 9, 3, 0, _chunk(0)], [10, 10, 1, 1, _chunk(4)]]], [k[1], [[0, 6, 9, 1, _chunk(5)]]]]
+    parts = sorted([_ref("part 0"), _ref("part 1"), _ref("part 2")])
+
+    def entry(first: int, last: int, rows: int, segment: int, chunk: int, marks: int = 0, media: Any = ()) -> list[Any]:
+        return [first, last, rows, segment, _chunk(chunk), marks, list(media)]
+
+    page = [
+        [k[0], [entry(5, 9, 3, 0, 0), entry(10, 10, 1, 1, 4, 3, parts)]],
+        [k[1], [entry(0, 6, 9, 1, 5, 1, parts[1:2]), entry(6, 7, 9, 1, 6, 2)]],
+    ]
 
     def paged(name: str, expect: str, ids: str, value: Any) -> Case:
         return _case(f"page-{name}", expect, ids, "page", page=cbor.encode(value), top=encoded)
@@ -243,10 +260,15 @@ def _index_cases() -> Iterator[Case]:
     yield paged("parse", OK, "ENG-1 ENG-4 ENG-5", page)
     yield paged("conversations-out-of-order", Failure.SCHEMA, "ENG-4", page[::-1])
     yield paged("frames-out-of-order", Failure.SCHEMA, "ENG-4", [[k[0], page[0][1][::-1]]])
-    yield paged("segment-not-listed", Failure.SCHEMA, "ENG-5", [[k[0], [[5, 9, 3, 2, _chunk(0)]]]])
-    yield paged("frame-ends-before-it-begins", Failure.SCHEMA, "ENG-1", [[k[0], [[9, 5, 3, 0, _chunk(0)]]]])
-    yield paged("frame-without-rows", Failure.SCHEMA, "ENC-6", [[k[0], [[5, 9, 0, 0, _chunk(0)]]]])
-    yield paged("frame-of-4097-rows", Failure.SCHEMA, "ENC-6", [[k[0], [[5, 9, 4097, 0, _chunk(0)]]]])
+    yield paged("segment-not-listed", Failure.SCHEMA, "ENG-5", [[k[0], [entry(5, 9, 3, 2, 0)]]])
+    yield paged("frame-ends-before-it-begins", Failure.SCHEMA, "ENG-1", [[k[0], [entry(9, 5, 3, 0, 0)]]])
+    yield paged("frame-without-rows", Failure.SCHEMA, "ENC-6", [[k[0], [entry(5, 9, 0, 0, 0)]]])
+    yield paged("frame-of-4097-rows", Failure.SCHEMA, "ENC-6", [[k[0], [entry(5, 9, 4097, 0, 0)]]])
+    yield paged("unknown-mark", Failure.SCHEMA, "ENC-6", [[k[0], [entry(5, 9, 3, 0, 0, 4)]]])
+    yield paged("without-marks-and-media", Failure.SCHEMA, "ENC-9", [[k[0], [entry(5, 9, 3, 0, 0)[:5]]]])
+    yield paged("media-out-of-order", Failure.SCHEMA, "ENG-10", [[k[0], [entry(5, 9, 3, 0, 0, 0, parts[::-1])]]])
+    yield paged("media-twice", Failure.SCHEMA, "ENG-10", [[k[0], [entry(5, 9, 3, 0, 0, 0, [parts[0], parts[0]])]]])
+    yield paged("media-name-short", Failure.SCHEMA, "ENC-7", [[k[0], [entry(5, 9, 3, 0, 0, 0, [[bytes(31), 9]])]]])
     yield paged("empty", Failure.SCHEMA, "ENC-9", [])
     yield paged("conversation-without-frames", Failure.SCHEMA, "ENC-9", [[k[0], []]])
 
@@ -262,6 +284,16 @@ def _directory_parse(given: Mapping[str, Any]) -> Json:
         "conversations": [row.conversation for row in rows],
         "newest": [row.newest for row in rows],
         "segments": [[frame.segment for frame in row.frames] for row in rows],
+        "named": [None if row.named is None else [row.named[0], *row.named[1]] for row in rows],
+    }
+
+
+def _hot_parse(given: Mapping[str, Any]) -> Json:
+    page = HotPage.parse(unhex(given["hot"]))
+    return {
+        "conversations": [row.conversation for row in page.rows],
+        "cold": [[cold.ref.name, cold.rows] for cold in page.cold],
+        "pages": [list(page.pages_of(unhex(key))) for key in given["keys"]],
     }
 
 
@@ -269,6 +301,7 @@ def _directory_cases() -> Iterator[Case]:
     frame = [5, 9, 3, 0, _chunk(0)]
     row: dict[int, Any] = {
         1: bytes(16), 2: "chat-1", 3: "A title", 4: 1, 5: 9, 6: "the last words", 7: "alice", 8: 3, 9: [frame], 10: -1,
+        11: [5, 1_700_000_000_000 << 16, world.A.id, 9, 2],
     }  # fmt: skip
     page: dict[int, Any] = {1: 1, 2: [_name("segment 0"), _name("segment 1")], 3: [row]}
 
@@ -282,7 +315,9 @@ def _directory_cases() -> Iterator[Case]:
 
     yield parse("parse", OK, "ENG-1")
     yield paged("empty", OK, "ENG-1", f2=[], f3=[])
-    yield paged("two-rows", OK, "ENG-1", f3=[row, row | {2: "chat-2", 9: [[5, 9, 3, 1, _chunk(1)], frame], 10: 4}])
+    yield paged(
+        "two-rows", OK, "ENG-1", f3=[row, row | {2: "chat-2", 9: [[5, 9, 3, 1, _chunk(1)], frame], 10: 4, 11: None}]
+    )
     yield parse("longest-title", OK, "ENC-8", f3="x" * 512)
     yield parse("title-too-long", Failure.SCHEMA, "ENC-8", f3="x" * 513)
     yield parse("no-conversation", Failure.SCHEMA, "ENC-8", f2="")
@@ -292,12 +327,41 @@ def _directory_cases() -> Iterator[Case]:
     yield parse("frame-ends-before-it-begins", Failure.SCHEMA, "ENG-1", f9=[[9, 5, *frame[2:]]])
     yield parse("segment-not-listed", Failure.SCHEMA, "ENG-9", f9=[[5, 9, 3, 2, _chunk(0)]])
     yield parse("title-not-text", Failure.SCHEMA, "ENC-8", f3=b"A title")
+    yield parse("named-by-a-short-device", Failure.SCHEMA, "ENC-7", f11=[5, 1, bytes(15), 9, 2])
+    yield parse("named-of-four", Failure.SCHEMA, "ENC-9", f11=[5, 1, world.A.id, 9])
+    yield parse("named-clock-2-63", Failure.SCHEMA, "ENC-6", f11=[5, 2**63, world.A.id, 9, 2])
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", f10=Drop)
-    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f11=0)
+    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f12=0)
     yield paged("page-newer-format", Failure.NEWER_FORMAT, "ENC-10", f1=2)
     yield paged("page-field-unknown", Failure.SCHEMA, "ENC-12", f4=0)
     yield paged("page-segment-short", Failure.SCHEMA, "ENC-7", f2=[bytes(31)])
     yield bad("not-a-map", Failure.SCHEMA, "ENC-12", "parse", page=cbor.encode([page]))
+    yield from _hot_cases(page)
 
 
-DIRECTORY = Area("directory", _directory_cases, {"parse": _directory_parse})
+def _hot_cases(page: dict[int, Any]) -> Iterator[Case]:
+    keys = [stream(f"conversation {n}", 16) for n in range(4)]
+    same = keys[2][:4] + bytes(12)
+    filed = sorted([keys[0][:4] + b"\0\1", keys[1][:4] + b"\0\0", keys[2][:4] + b"\0\0", keys[2][:4] + b"\0\1"])
+    hot = page | {4: [[_ref("cold 0"), 30], [_ref("cold 1"), 2]], 5: b"".join(filed)}
+
+    def hotly(name: str, expect: str, ids: str, **change: Any) -> Case:
+        return _case(f"hot-{name}", expect, ids, "hot", hot=_with(hot, change), keys=[*keys, same])
+
+    yield hotly("parse", OK, "ENG-12 ENG-13")
+    yield hotly("nothing-cold", OK, "ENG-12 ENG-13", f4=[], f5=b"")
+    yield hotly("map-of-23-bytes", Failure.SCHEMA, "ENG-11", f5=b"".join(filed)[:-1])
+    yield hotly("map-of-7-bytes", Failure.SCHEMA, "ENG-11", f5=filed[0] + b"\xff")
+    yield hotly("map-out-of-order", Failure.SCHEMA, "ENG-12", f5=b"".join(filed[::-1]))
+    yield hotly("map-entry-twice", Failure.SCHEMA, "ENG-12", f5=filed[0] * 2)
+    yield hotly("map-names-page-2-of-2", Failure.SCHEMA, "ENG-13", f5=b"\0\0\0\0\0\2" + b"".join(filed))
+    yield hotly("map-not-bytes", Failure.SCHEMA, "ENC-8", f5=[])
+    yield hotly("page-without-rows", Failure.SCHEMA, "ENC-9", f4=[[_ref("cold 0")]])
+    yield hotly("page-name-short", Failure.SCHEMA, "ENC-7", f4=[[[bytes(31), 400], 30]])
+    yield hotly("too-many-pages", Failure.SCHEMA, "ENC-9", f4=[[_ref("cold"), 1]] * 4097)
+    yield hotly("field-missing", Failure.SCHEMA, "ENC-12", f5=Drop)
+    yield hotly("field-unknown", Failure.SCHEMA, "ENC-12", f6=0)
+    yield hotly("newer-format", Failure.NEWER_FORMAT, "ENC-10", f1=2)
+
+
+DIRECTORY = Area("directory", _directory_cases, {"parse": _directory_parse, "hot": _hot_parse})

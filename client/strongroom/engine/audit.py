@@ -77,7 +77,7 @@ def _examine(
         if data is None:
             raise UntrustedDataError(Failure.MISSING, "the relay does not have it", subject=name)
         check_name(ref.name, data)
-        if kind not in (ObjectType.SEGMENT, ObjectType.INDEX_PAGES):
+        if kind not in (ObjectType.SEGMENT, ObjectType.INDEX_PAGES, ObjectType.MEDIA):  # opened by their chunks
             open_object(source.epochs, source.account, ref.name, data, kind)
     except UntrustedDataError as error:
         report.damaged.setdefault(name, error.failure)

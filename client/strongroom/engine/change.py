@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from strongroom.engine.directory import DirectoryChange
-from strongroom.engine.run_writer import RunWriter
+from strongroom.engine.run_writer import RunWriter, media_of
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.body import Body, TailEntry
-from strongroom_protocol.engine.refs import ObjectRef
+from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import IncompleteError
 from strongroom_protocol.limits import LIMITS
@@ -43,6 +43,7 @@ class Change:
     _runs: list[Run] = field(default_factory=list)
     _tail: list[TailEntry] = field(default_factory=list)
     _root_changed: bool = False
+    _loose: set[bytes] = field(default_factory=set)
 
     @classmethod
     async def begin(cls, base: Snapshot, sealer: Sealer) -> Change:
@@ -60,9 +61,9 @@ class Change:
     def tail(self) -> list[TailEntry]:
         return self._tail
 
-    def run_writer(self, level: int) -> RunWriter:
-        """A writer for the next run."""
-        return RunWriter(self.sealer, 1 + max((run.number for run in self._runs), default=0), level)
+    def run_writer(self, level: int, *, packed: bool = False) -> RunWriter:
+        """A writer for the next run; `packed` as tightly as merges do."""
+        return RunWriter(self.sealer, 1 + max((run.number for run in self._runs), default=0), level, packed)
 
     def add_run(self, run: Run) -> None:
         self._runs.insert(0, run)
@@ -78,6 +79,14 @@ class Change:
             self.drops |= {top.pages.name for top in await self.base.both_tops(run)}
         self._root_changed = True
 
+    def rewrite_directory(self) -> None:
+        """Write the whole directory anew, whether runs change or not."""
+        self.directory.rewrite = self._root_changed = True
+
+    def drop_media(self, gone: Iterable[Entry], kept: Iterable[Entry]) -> None:
+        """Entries of runs are `gone` and others came for them: media that nothing names any more are dropped."""
+        self._loose |= _media(gone) - _media(kept)
+
     def append_batch(self, entry: TailEntry, frames: tuple[Frame, ...]) -> None:
         """A batch of these (stamped) frames."""
         self._tail.append(entry)
@@ -92,6 +101,7 @@ class Change:
         """Seal directory and root where they changed; the body without this device's new sequence."""
         old = self.base.body
         root = old.root
+        self.drops |= await self._unnamed_media()
         if self._root_changed:
             if len(self._runs) > LIMITS.runs or len(self._tail) > LIMITS.tail_batches:
                 raise IncompleteError(
@@ -107,6 +117,24 @@ class Change:
         seen = dict(old.seen) | {self.sealer.device: acknowledged}
         return replace(old, root=root, tail=tuple(self._tail), seen=seen)
 
+    async def _unnamed_media(self) -> set[bytes]:
+        """Of the loose parts those that neither a run nor the tail refers to; none where one of them cannot be read."""
+        left = set(self._loose)
+        read = {entry.ref.name: frames for entry, frames in (*self.base.tail, *self._appended)}
+        here = [run for run in self._runs if run in self.base.root.runs]
+        if len(here) + 1 < len(self._runs):
+            return set()  # a run beside the merged one is new too, and may refer to anything
+        for run in here if left else ():
+            entries = await self.base.entries(run)
+            left -= _media(entries)
+            if len(entries) < run.frames:
+                return set()
+        for entry in self._tail if left else ():
+            if entry.ref.name not in read:
+                return set()
+            left -= {part.name for frame in read[entry.ref.name] for part in media_of(frame.detail)}
+        return left
+
     def successor(self, source: ObjectSource, head: Head, body: Body) -> Snapshot:
         """The state that this change made, once `head` is accepted: what a reader would load, without reading it."""
         kept = {entry.ref.name for entry in body.tail}
@@ -114,6 +142,5 @@ class Change:
         return Snapshot(source, head, body, self._root, tail)
 
 
-def dropped_segments(before: set[ObjectRef], after: set[ObjectRef]) -> set[bytes]:
-    """Segments that nothing refers to any more."""
-    return {ref.name for ref in before} - {ref.name for ref in after}
+def _media(entries: Iterable[Entry]) -> set[bytes]:
+    return {part.name for _, frame in entries for part in frame.media}

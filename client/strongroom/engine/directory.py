@@ -1,165 +1,169 @@
-"""Keeping the directory: hot page, cold pages, what a run changes in them (spec chapter 08)."""
+"""Keeping the directory: hot page, cold log, what a change does to them (spec chapter 08)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from strongroom.engine.listing import Rows, cold_rows, described, read_rows, relocated, rows_of
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
-from strongroom_protocol.engine.directory import (
-    HOT_ROWS,
-    NEWEST_FRAMES,
-    NEWEST_ROWS,
-    PREVIEW_CHARS,
-    DirectoryRow,
-    encode_rows,
-    parse_rows,
-)
+from strongroom_protocol.engine.directory import PAGE_ROWS, DirectoryRow, encode_rows
+from strongroom_protocol.engine.hot import COLD_PAGES, HOT_ROWS, PREFIX_BYTES, ColdPage, HotPage, places
 from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.refs import FrameRef, ObjectRef
-from strongroom_protocol.engine.root import Directory
-from strongroom_protocol.errors import IncompleteError, UntrustedDataError
 from strongroom_protocol.rows.ids import conversation_key
-from strongroom_protocol.rows.model import Op
+from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
-COLD_PAGE_ROWS = 256
-COLD_PAGES = 256
-"""Cold pages after which all are written anew; readers refuse more than 1,024."""
-
-
-async def read_rows(snapshot: Snapshot, *, whole: bool = False) -> dict[bytes, DirectoryRow]:
-    """The rows of all conversations in runs, by key: cold pages first, the hot page over them.
-
-    The directory says nothing that the runs do not, so rows on a damaged page are made again from the frames. With
-    `whole`, IncompleteError is raised when that misses anything: what is written must not hide a chat for good.
-    """
-    directory = snapshot.root.directory
-    refs = [ref for ref, _ in directory.cold] + ([directory.hot] if directory.hot else [])
-    rows: dict[bytes, DirectoryRow] = {}
-    contents = await snapshot.source.objects(refs, ObjectType.DIRECTORY)
-    for content in contents:
-        if isinstance(content, bytes):
-            rows |= {row.key: row for row in parse_rows(content)}
-    if any(isinstance(content, UntrustedDataError) for content in contents):
-        for key in await snapshot.keys_in_runs():
-            # An older row on a cold page may stand for one that was lost with the hot page: all are made again.
-            row = await _made_again(snapshot, key)
-            if row is not None:
-                rows[key] = row
-            if whole and (row is None or row.rows < sum(ref.rows for ref in await snapshot.refs(key))):
-                raise IncompleteError(
-                    "the chat list is damaged and cannot be made again from what the relay returns",
-                    damaged=tuple(snapshot.source.damage),
-                    hint="repeat the command later; nothing was changed. strongroom verify names what is damaged",
-                )
-    return rows
-
-
-async def _made_again(snapshot: Snapshot, key: bytes) -> DirectoryRow | None:
-    row: DirectoryRow | None = None
-    refs = await snapshot.refs(key)
-    for ref in refs:
-        for frame in await snapshot.frames(key, [ref]):
-            row = described(frame, row)
-    return None if row is None else relocated(row, refs, frozenset())
-
-
-def described(frame: Frame, row: DirectoryRow | None) -> DirectoryRow:
-    """The row of a conversation after these rows of it (in frame order)."""
-    if row is None:
-        key = conversation_key(frame.conversation)
-        row = DirectoryRow(key, frame.conversation, "", 0, 0, "", "", 0, ())
-    title, kind, newest, preview, sender = row.title, row.kind, row.newest, row.preview, row.sender
-    for place, op in enumerate(frame.op):
-        text = frame.text[place] or ""
-        if op == Op.CONVERSATION:
-            title, kind = text[:PREVIEW_CHARS] or title, frame.kind[place] & 0xFF
-        elif op == Op.PUT and frame.time[place] >= newest:
-            newest, preview, sender = (
-                frame.time[place],
-                text[:PREVIEW_CHARS],
-                (frame.sender[place] or "")[:PREVIEW_CHARS],
-            )
-        elif op in (Op.EDIT, Op.DELETE) and frame.time[place] == newest:
-            # What was edited or deleted must not linger in a list; the reader takes it from the frames.
-            preview = ""
-    return replace(
-        row, title=title, kind=kind, newest=newest, preview=preview, sender=sender, rows=row.rows + len(frame)
-    )
-
-
-def relocated(row: DirectoryRow, frames: Sequence[FrameRef], replaced: frozenset[bytes]) -> DirectoryRow:
-    """The row with `frames` added and those in `replaced` (chunk digests) removed; the floor rises over what is
-    left out, so a reader always knows from what time on the list is complete."""
-    kept = [frame for frame in row.frames if frame.chunk.digest not in replaced]
-    order = sorted((*kept, *frames), key=lambda frame: (frame.last, frame.first), reverse=True)
-    listed: list[FrameRef] = []
-    while order and len(listed) < NEWEST_FRAMES and sum(frame.rows for frame in listed) < NEWEST_ROWS:
-        listed.append(order.pop(0))
-    floor = max([row.floor, *(frame.last for frame in order)])
-    return replace(row, frames=tuple(listed), floor=floor)
+COLD_PAGE_BYTES = 8 * 1024
+"""About this much of rows is a cold page; twice that, and so on, when it would be more than a quarter of all pages."""
+LOG_TIMES = 3
+LOG_SLACK = 64
+"""The log is written anew when it would hold over LOG_TIMES the rows that count, and LOG_SLACK."""
 
 
 @dataclass(slots=True)
 class DirectoryChange:
-    """Rows touched by a change; pages are rewritten only as far as needed."""
+    """Rows touched by a change; cold pages are read and written only as far as needed.
+
+    Everything is read whole, or IncompleteError raised: what is written must not hide a chat for good.
+    """
 
     base: Snapshot
-    touched: dict[bytes, DirectoryRow] = field(default_factory=dict)
-    _known: dict[bytes, DirectoryRow] | None = None
+    touched: Rows = field(default_factory=dict)
+    rewrite: bool = False
+    """Write the cold log anew, whatever its length."""
+    _known: dict[bytes, DirectoryRow | None] = field(default_factory=dict)
+
+    async def load(self, keys: Iterable[bytes]) -> None:
+        """Read the rows of these conversations in one go, before they are asked for one by one."""
+        absent = {key for key in keys if key not in self._known}
+        if absent:
+            found = await rows_of(self.base, absent, whole=True)
+            self._known |= {key: found.get(key) for key in absent}
 
     async def known(self, key: bytes) -> DirectoryRow | None:
         """The row as it is now."""
-        if self._known is None:
-            self._known = await read_rows(self.base, whole=True)
-        return self.touched.get(key) or self._known.get(key)
+        await self.load([key])
+        return self.touched.get(key) or self._known[key]
 
     async def describe(self, frame: Frame) -> None:
         """Rows of a conversation that are new in this version."""
         key = conversation_key(frame.conversation)
-        self.touched[key] = described(frame, await self.known(key))
+        self.touched[key] = described(frame, await self.known(key), Order(self.base.head.time))
 
-    async def locate(self, entries: Iterable[Entry], *, replaced: frozenset[bytes] = frozenset()) -> None:
-        """New frames of conversations; frames in `replaced` (chunk digests) are gone."""
+    async def locate(self, entries: Iterable[Entry], *, replaced: Mapping[bytes, Collection[FrameRef]] = {}) -> None:
+        """New frames of conversations; those in `replaced` are gone."""
         grouped: dict[bytes, list[FrameRef]] = {}
         for key, frame in entries:
             grouped.setdefault(key, []).append(frame)
+        await self.load(grouped)
         for key, frames in grouped.items():
             row = await self.known(key)
             if row is not None:
-                self.touched[key] = relocated(row, frames, replaced)
+                self.touched[key] = relocated(row, frames, replaced.get(key, ()))
 
-    async def finish(self, sealer: Sealer) -> tuple[Directory, set[bytes]]:
-        """The new directory and the pages it drops."""
-        old = self.base.root.directory
-        await self.known(b"")
-        rows = dict(self._known or {}) | self.touched
-        order = sorted(rows.values(), key=lambda row: (-row.newest, row.key))
-        hot, rest = order[:HOT_ROWS], order[HOT_ROWS:]
-        dropped = {old.hot.name} if old.hot else set()
-        was_cold = await self._cold()
-        moved = [row for row in rest if was_cold.get(row.key) != row]
-        cold = list(old.cold)
-        if sum(count for _, count in cold) + len(moved) > 2 * len(rest) + COLD_PAGE_ROWS or len(cold) >= COLD_PAGES:
-            dropped |= {ref.name for ref, _ in cold}
-            cold, moved = [], rest
-        cold += [(self._page(sealer, page), len(page)) for page in _pages(moved)]
-        return Directory(self._page(sealer, hot), tuple(cold)), dropped
+    async def finish(self, sealer: Sealer) -> tuple[ObjectRef, set[bytes]]:
+        """The new hot page and the pages it drops."""
+        old = await self.base.hot()
+        dropped = set() if self.base.root.directory is None else {self.base.root.directory.name}
+        if old is None:  # damaged: its cold pages are not known, and stay at the relay
+            rows = await read_rows(self.base, whole=True) | self.touched
+            hot, rest = _divided(rows.values())
+            page = _log(sealer, rest)
+        else:
+            hot, rest = _divided(({row.key: row for row in old.rows} | self.touched).values())
+            page = await self._cold(sealer, old, hot, rest)
+            dropped |= {cold.ref.name for cold in old.cold} - {cold.ref.name for cold in page.cold}
+        content = HotPage(tuple(hot), page.cold, page.places).encode()
+        return sealer.object(ObjectType.DIRECTORY, content), dropped
 
-    async def _cold(self) -> dict[bytes, DirectoryRow]:
-        rows: dict[bytes, DirectoryRow] = {}
-        refs = [ref for ref, _ in self.base.root.directory.cold]
-        for content in await self.base.source.objects(refs, ObjectType.DIRECTORY):
-            if not isinstance(content, UntrustedDataError):
-                rows |= {row.key: row for row in parse_rows(content)}
-        return rows
+    async def _cold(
+        self, sealer: Sealer, old: HotPage, hot: Sequence[DirectoryRow], rest: Sequence[DirectoryRow]
+    ) -> HotPage:
+        """The cold log after `hot` left it and `rest` came: what has changed is appended."""
+        moved = {row.key: row for row in rest if self._known.get(row.key) != row or _is_on(old, row)}
+        gone = {*moved, *(row.key for row in hot)}
+        left = await self._left(old, gone)
+        rows = sum(page.rows for page in old.cold) + len(moved)
+        if self.rewrite or rows > LOG_TIMES * (len(left) + len(moved)) + LOG_SLACK or len(old.cold) >= COLD_PAGES // 2:
+            every = await read_rows(self.base, whole=True) | self.touched
+            recent = {row.key for row in hot}
+            return _log(sealer, [row for row in every.values() if row.key not in recent])
+        if not moved:
+            return _in_use(old.cold, left)
+        kept, last = list(old.cold), len(old.cold) - 1
+        if kept and kept[last].ref.size < COLD_PAGE_BYTES:
+            found, bad = await cold_rows(self.base, old, [last])
+            if not bad:  # a page that has room is written anew with what comes, so pages do not grow small
+                moved |= {key: row for key, row in found.items() if key not in gone and old.pages_of(key)[-1] == last}
+                kept.pop()
+        log = _log(sealer, list(moved.values()), first=len(kept))
+        stay = {place for place in left if _number(place) < len(kept)}
+        return _in_use((*kept, *log.cold), {*stay, *log.places})
 
-    def _page(self, sealer: Sealer, rows: Sequence[DirectoryRow]) -> ObjectRef:
-        return sealer.object(ObjectType.DIRECTORY, encode_rows(rows))
+    async def _left(self, old: HotPage, gone: set[bytes]) -> tuple[bytes, ...]:
+        """The map without the conversations that have left their places.
+
+        An entry that another conversation of the page shares stays: it is one read too many at worst.
+        """
+        leaving = {place for key in gone for place in _places_of(old, key)}
+        shared: set[bytes] = set()
+        for number in sorted({_number(place) for place in leaving}):
+            found, bad = await cold_rows(self.base, old, [number])
+            shared |= {*places((key, number) for key in found if key not in gone)}
+            shared |= {place for place in leaving if bad and _number(place) == number}
+        return tuple(place for place in old.places if place not in leaving or place in shared)
 
 
-def _pages(rows: Sequence[DirectoryRow]) -> list[Sequence[DirectoryRow]]:
-    return [rows[at : at + COLD_PAGE_ROWS] for at in range(0, len(rows), COLD_PAGE_ROWS)]
+def _is_on(old: HotPage, row: DirectoryRow) -> bool:
+    return any(found.key == row.key for found in old.rows)
+
+
+def _in_use(cold: Sequence[ColdPage], filed: Iterable[bytes]) -> HotPage:
+    """The pages that the map names, numbered anew, and the map; a page of which no row counts is left out."""
+    found = [(place[:PREFIX_BYTES], _number(place)) for place in filed]
+    numbers = {number: place for place, number in enumerate(sorted({number for _, number in found}))}
+    return HotPage((), tuple(cold[number] for number in numbers), places((key, numbers[n]) for key, n in found))
+
+
+def _number(place: bytes) -> int:
+    return int.from_bytes(place[PREFIX_BYTES:], "big")
+
+
+def _places_of(old: HotPage, key: bytes) -> list[bytes]:
+    return [key[:PREFIX_BYTES] + number.to_bytes(2, "big") for number in old.pages_of(key)]
+
+
+def _divided(rows: Iterable[DirectoryRow]) -> tuple[list[DirectoryRow], list[DirectoryRow]]:
+    order = sorted(rows, key=lambda row: (-row.newest, row.key))
+    return order[:HOT_ROWS], order[HOT_ROWS:]
+
+
+def _log(sealer: Sealer, rows: Sequence[DirectoryRow], *, first: int = 0) -> HotPage:
+    """Cold pages of these rows, in order of their keys, numbered from `first`, and the map to them."""
+    cold: list[ColdPage] = []
+    found: list[tuple[bytes, int]] = []
+    for page in _pages(sorted(rows, key=lambda row: row.key)):
+        found += [(row.key, first + len(cold)) for row in page]
+        cold.append(ColdPage(sealer.object(ObjectType.DIRECTORY, encode_rows(page)), len(page)))
+    return HotPage((), tuple(cold), places(found))
+
+
+def _pages(rows: Sequence[DirectoryRow]) -> Iterator[list[DirectoryRow]]:
+    sizes = [len(encode_rows([row])) for row in rows]
+    limit = COLD_PAGE_BYTES
+    while sum(sizes) > limit * (COLD_PAGES // 4):
+        limit *= 2
+    page: list[DirectoryRow] = []
+    total = 0
+    for row, size in zip(rows, sizes, strict=True):
+        if page and (total + size > limit or len(page) == PAGE_ROWS):
+            yield page
+            page, total = [], 0
+        page.append(row)
+        total += size
+    if page:
+        yield page

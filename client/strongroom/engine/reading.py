@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from strongroom.engine.directory import described, read_rows
-from strongroom.engine.fold import joined
+from strongroom.engine.listing import Rows, described, read_rows, rows_of
+from strongroom.engine.rows import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.directory import DirectoryRow
 from strongroom_protocol.engine.refs import FrameRef
 from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.model import Op
 from strongroom_protocol.rows.table import Frame
 
@@ -24,11 +25,31 @@ Span = list[Frame]
 
 async def chat_rows(snapshot: Snapshot) -> list[DirectoryRow]:
     """The chat list, newest first: the directory and what the tail adds."""
-    rows = await read_rows(snapshot)
+    return _with_tail(snapshot, await read_rows(snapshot))
+
+
+async def recent_rows(snapshot: Snapshot) -> list[DirectoryRow]:
+    """The most recent chats alone, newest first: the hot page, and what the tail is about. For a first screen."""
+    hot = await snapshot.hot()
+    if hot is None:
+        return await chat_rows(snapshot)
+    here = {conversation_key(frame.conversation) for _, frames in snapshot.tail for frame in frames}
+    return _with_tail(snapshot, {row.key: row for row in hot.rows} | await rows_of(snapshot, here))
+
+
+async def row_of(snapshot: Snapshot, conversation: str) -> DirectoryRow | None:
+    """The row of one chat by its id, None when there is no such chat: at most one cold page more than the hot one."""
+    key = conversation_key(conversation)
+    found = {row.key: row for row in _with_tail(snapshot, await rows_of(snapshot, {key}))}
+    return found.get(key)
+
+
+def _with_tail(snapshot: Snapshot, rows: Rows) -> list[DirectoryRow]:
+    order = Order(snapshot.head.time)
     for _, frames in snapshot.tail:
         for frame in frames:
             key = conversation_key(frame.conversation)
-            rows[key] = described(frame, rows.get(key))
+            rows[key] = described(frame, rows.get(key), order)
     return sorted(rows.values(), key=lambda row: (-row.newest, row.key))
 
 

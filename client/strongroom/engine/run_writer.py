@@ -1,59 +1,97 @@
 """Writing a run: frames into segments, entries into the index (spec chapter 08).
 
-Frames arrive in order of (conversation key, time). A frame that is not changed is referenced where it lies.
+Frames arrive conversation by conversation, in any order. A frame that is not changed is referenced where it lies, or
+its sealed content is copied. Segments are sealed and emitted as they fill.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from strongroom.engine.cutting import split
 from strongroom.engine.sealer import Sealer
 from strongroom_protocol.engine.index import PAGE_FRAMES, Entry, Fence, IndexTop, encode_page
-from strongroom_protocol.engine.refs import FrameRef, Mirrored, ObjectRef
+from strongroom_protocol.engine.refs import ChunkRef, FrameRef, Mirrored, ObjectRef
 from strongroom_protocol.engine.root import Run
 from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.rows.compression import LEVEL, LEVEL_TIGHT
 from strongroom_protocol.rows.frame import encode_frame
-from strongroom_protocol.rows.model import Op
+from strongroom_protocol.rows.media_refs import part_refs
+from strongroom_protocol.rows.model import DeleteKind, Detail, Op
 from strongroom_protocol.rows.table import Frame
+from strongroom_protocol.seal.chunks import chunk_length, chunked_length
 from strongroom_protocol.seal.objects import ObjectType
-from strongroom_protocol.wire import cbor
 
-_OPERATIONS = (Op.EDIT, Op.DELETE, Op.REACT)
-FRAME_TEXT_BYTES = 2 * 1024 * 1024
-"""Plaintext after which a frame ends early: a reader of one message never fetches more than about that."""
+_UNSEALED = ChunkRef(0, 0, 0, bytes(32))
+
+
+FINAL_BYTES = 256 * 1024
+"""Sealed bytes that make a frame final although it has few rows: long texts and verbatim records."""
+
+
+def is_final(rows: int, sealed: int) -> bool:
+    """Whether a frame of so many rows and sealed bytes is final: from then on it is referenced, not written anew."""
+    return rows >= LIMITS.frame_rows or sealed >= FINAL_BYTES
+
+
+@dataclass(slots=True)
+class _Open:
+    """A segment being filled: frames whose place is not known yet, and their sealed bytes."""
+
+    frames: list[tuple[bytes, FrameRef, bytes]] = field(default_factory=list)
+    sealed: int = 0
 
 
 @dataclass(slots=True)
 class RunWriter:
-    """Collects one run; `finish()` seals the index. Memory: one segment and the entries."""
+    """Collects one run; `finish()` seals the index. Memory: two segments and the entries.
+
+    Full frames lie in segments of their own: they stay when what lies beside them has become garbage.
+    """
 
     sealer: Sealer
     number: int
     level: int
+    packed: bool = False
+    """Compress tightly, as what a merge writes is kept longer than what a fold does."""
     entries: list[Entry] = field(default_factory=list)
     _segments: dict[bytes, ObjectRef] = field(default_factory=dict)
-    _pending: list[tuple[bytes, Frame, bytes]] = field(default_factory=list)
-    _bytes: int = 0
+    _full: _Open = field(default_factory=_Open)
+    _rest: _Open = field(default_factory=_Open)
 
-    def add(self, key: bytes, frame: Frame) -> None:
-        """Rows of one conversation in frame order, later than what was added for it before; split into frames."""
-        for part in split(frame):
-            framed = encode_frame(part.conversation, part)
-            if self._pending and self._bytes + len(framed) > LIMITS.segment_bytes:
-                self._flush()
-            self._pending.append((key, part, framed))
-            self._bytes += len(framed)
+    def add(self, key: bytes, frame: Frame, *, newest: bool = True) -> None:
+        """Rows of one conversation in frame order, split into frames; `newest`: no later rows of it follow."""
+        for part in split(frame, newest=newest):
+            framed = encode_frame(part.conversation, part, level=LEVEL_TIGHT if self.packed else LEVEL)
+            media = media_of(part.detail)
+            ref = FrameRef(
+                part.time[0], part.time[-1], len(part), b"", _UNSEALED, self.packed, erases(part), media
+            )  # fmt: skip
+            self._add(key, ref, framed)
+
+    def add_encoded(
+        self, key: bytes, first: int, last: int, rows: int, framed: bytes, media: Iterable[ObjectRef],
+        *, erases: bool = False,
+    ) -> None:  # fmt: skip
+        """A frame that is encoded already: times of its first and last row, its rows, the parts of media they refer to,
+        and whether one of them erases a message."""
+        self._add(key, FrameRef(first, last, rows, b"", _UNSEALED, False, erases, _in_order(media)), framed)
+
+    def copy(self, key: bytes, frame: FrameRef, framed: bytes) -> None:
+        """A frame of an earlier run, unchanged, into a segment of this one."""
+        self._add(key, frame, framed)
 
     def refer(self, key: bytes, frame: FrameRef, segment: ObjectRef) -> None:
-        """A frame of an earlier run that this run takes over as it is."""
+        """A frame of an earlier run that this run takes over where it lies."""
         self._segments[segment.name] = segment
         self.entries.append((key, frame))
 
     def finish(self) -> Run:
         """Seal what is left and the index; the run to put into the engine root."""
-        self._flush()
-        self.entries.sort(key=lambda entry: (entry[0], entry[1].first))
+        self._flush(self._full)
+        self._flush(self._rest)
+        self.entries.sort(key=lambda entry: (entry[0], entry[1].first, entry[1].last))
         return Run(
             self.number,
             self.level,
@@ -68,15 +106,23 @@ class RunWriter:
         """The segments that the run refers to, new and taken over."""
         return tuple(self._segments.values())
 
-    def _flush(self) -> None:
-        if not self._pending:
+    def _add(self, key: bytes, frame: FrameRef, framed: bytes) -> None:
+        length = chunk_length(len(framed))
+        segment = self._full if is_final(frame.rows, length) else self._rest
+        if segment.frames and chunked_length(segment.sealed + length) > LIMITS.segment_bytes:
+            self._flush(segment)
+        segment.frames.append((key, frame, framed))
+        segment.sealed += length
+
+    def _flush(self, segment: _Open) -> None:
+        if not segment.frames:
             return
-        segment, refs = self.sealer.chunks(ObjectType.SEGMENT, [framed for _, _, framed in self._pending])
-        self._segments[segment.name] = segment
-        for (key, frame, _), chunk in zip(self._pending, refs, strict=True):
-            self.entries.append((key, FrameRef(frame.time[0], frame.time[-1], len(frame), segment.name, chunk)))
-        self._pending.clear()
-        self._bytes = 0
+        sealed, refs = self.sealer.chunks(ObjectType.SEGMENT, [framed for _, _, framed in segment.frames])
+        self._segments[sealed.name] = sealed
+        for (key, frame, _), chunk in zip(segment.frames, refs, strict=True):
+            self.entries.append((key, replace(frame, segment=sealed.name, chunk=chunk)))
+        segment.frames.clear()
+        segment.sealed = 0
 
     def _index(self) -> ObjectRef:
         numbers = {name: number for number, name in enumerate(self._segments)}
@@ -86,29 +132,15 @@ class RunWriter:
         return self.sealer.object(ObjectType.INDEX, IndexTop(held, self.segments, fences).encode())
 
 
-def split(frame: Frame) -> Iterator[Frame]:
-    """Frames within the limits: the newest small, for reading a chat's end; older ones large, for compression.
-
-    Operations on messages older than any message here come first and get frames of their own, so that a frame of new
-    messages does not seem to reach back to the oldest one somebody reacted to.
-    """
-    count = len(frame)
-    start = next((place for place, op in enumerate(frame.op) if op not in _OPERATIONS), count)
-    newest = max(start, count - LIMITS.head_frame_rows)
-    first = 0
-    for bound in (start, newest, count):
-        while first < bound:
-            stop = _end(frame, first, min(bound, first + LIMITS.frame_rows))
-            yield frame.slice(first, stop)
-            first = stop
+def erases(frame: Frame) -> bool:
+    """Whether a row of the frame erases a message."""
+    return any(op == Op.DELETE and kind == DeleteKind.ERASE for op, kind in zip(frame.op, frame.kind, strict=True))
 
 
-def _end(frame: Frame, start: int, stop: int) -> int:
-    total = 0
-    for row in range(start, stop):
-        detail = frame.detail[row]
-        total += len(frame.text[row] or "") * 2 + len(frame.raw[row] or b"")
-        total += 0 if detail is None else len(cbor.encode(detail))
-        if total > FRAME_TEXT_BYTES and row > start:
-            return row
-    return stop
+def media_of(details: Iterable[Detail | None]) -> tuple[ObjectRef, ...]:
+    """The parts of media that rows refer to, each once."""
+    return _in_order(part for detail in details if detail for part in part_refs(detail))
+
+
+def _in_order(media: Iterable[ObjectRef]) -> tuple[ObjectRef, ...]:
+    return tuple(sorted({part.name: part for part in media}.values(), key=lambda part: part.name))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.batch import parse_batch
 from strongroom_protocol.engine.body import Body, TailEntry
+from strongroom_protocol.engine.directory import DirectoryRow, parse_rows
+from strongroom_protocol.engine.hot import HotPage
 from strongroom_protocol.engine.index import Entry, IndexTop, parse_page
 from strongroom_protocol.engine.refs import FrameRef, ObjectRef
 from strongroom_protocol.engine.root import EngineRoot, Run
@@ -15,9 +18,12 @@ from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.manifest.head import Head
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.media_refs import part_refs
 from strongroom_protocol.rows.model import Origin
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
+
+T = TypeVar("T")
 
 DeviceKeys = Mapping[bytes, bytes]
 """Signing key of every device that any keyring of the account has listed, by id."""
@@ -34,6 +40,8 @@ class Snapshot:
     tail: list[tuple[TailEntry, tuple[Frame, ...]]]
     _entries: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
     _tops: dict[int, list[IndexTop]] = field(default_factory=dict)
+    _hot: HotPage | None = None
+    _pages: dict[bytes, tuple[DirectoryRow, ...]] = field(default_factory=dict)
 
     @classmethod
     async def load(cls, source: ObjectSource, head: Head, devices: DeviceKeys) -> Snapshot:
@@ -44,6 +52,34 @@ class Snapshot:
             root = EngineRoot.parse(await source.mirrored(body.root, ObjectType.ROOT))
         tail = await _load_tail(source, body.tail, devices)
         return cls(source, head, body, root, tail)
+
+    async def hot(self) -> HotPage | None:
+        """The directory's hot page; None when it is damaged, an empty one when there are no runs."""
+        if self._hot is None:
+            if self.root.directory is None:
+                self._hot = HotPage()
+            else:
+                (content,) = await self.source.objects([self.root.directory], ObjectType.DIRECTORY)
+                self._hot = self._noted(self.root.directory, content, HotPage.parse)
+        return self._hot
+
+    async def pages(self, refs: Sequence[ObjectRef]) -> list[tuple[DirectoryRow, ...] | None]:
+        """The rows of cold pages of the directory; None in the place of one that is damaged."""
+        absent = [ref for ref in refs if ref.name not in self._pages]
+        for ref, content in zip(absent, await self.source.objects(absent, ObjectType.DIRECTORY), strict=True):
+            rows = self._noted(ref, content, parse_rows)
+            if rows is not None:
+                self._pages[ref.name] = rows
+        return [self._pages.get(ref.name) for ref in refs]
+
+    def _noted(self, ref: ObjectRef, content: bytes | UntrustedDataError, parse: Callable[[bytes], T]) -> T | None:
+        try:
+            if isinstance(content, UntrustedDataError):
+                raise content
+            return parse(content)
+        except UntrustedDataError as error:
+            self.source.damage.setdefault(ref.name.hex(), error.failure)
+            return None
 
     async def tops(self, run: Run) -> list[IndexTop]:
         """The readable tops of a run's index, primary first; none when both copies are damaged."""
@@ -117,16 +153,18 @@ class Snapshot:
         return sorted(found)
 
     async def objects(self) -> AsyncIterator[tuple[ObjectRef, ObjectType]]:
-        """Every object this version reaches, what leads to others first. Nothing is opened twice."""
+        """Every object this version reaches, each once, what leads to others first. No frame is opened for it: the
+        parts of media that rows refer to stand in the indexes."""
         yield ObjectRef(self.head.body, self.head.body_size), ObjectType.BODY
         if self.body.root is not None:
             for ref in self.body.root.refs:
                 yield ref, ObjectType.ROOT
         for entry in self.body.tail:
             yield entry.ref, ObjectType.BATCH
-        for page in (self.root.directory.hot, *(ref for ref, _ in self.root.directory.cold)):
-            if page is not None:
-                yield page, ObjectType.DIRECTORY
+        if self.root.directory is not None:
+            yield self.root.directory, ObjectType.DIRECTORY
+            for page in (await self.hot() or HotPage()).cold:
+                yield page.ref, ObjectType.DIRECTORY
         segments: dict[bytes, ObjectRef] = {}
         for run in self.root.runs:
             for ref in run.index.refs:
@@ -138,6 +176,15 @@ class Snapshot:
                     segments |= {ref.name: ref for ref in top.segments}
         for ref in segments.values():
             yield ref, ObjectType.SEGMENT
+        for ref in (await self.media()).values():
+            yield ref, ObjectType.MEDIA
+
+    async def media(self) -> dict[bytes, ObjectRef]:
+        """The parts of media that rows of this version refer to, by name."""
+        parts = [part for run in self.root.runs for _, frame in await self.entries(run) for part in frame.media]
+        details = (detail for _, frames in self.tail for frame in frames for detail in frame.detail)
+        parts += [part for detail in details for part in part_refs(detail)]
+        return {part.name: part for part in parts}
 
     async def _mirror_page(self, run: Run, top: IndexTop, number: int) -> tuple[Entry, ...]:
         (content,) = await self.source.objects(run.index.refs[1:], ObjectType.INDEX)

@@ -13,11 +13,12 @@ from typing import Any
 from strongroom_protocol.engine.refs import FrameRef, small
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
+from strongroom_protocol.rows.model import HLC_MAX, INDEX_MAX, VERSION_MAX, Origin
 from strongroom_protocol.wire import cbor
-from strongroom_protocol.wire.parse import SIZE_MAX, TIME_MAX, Fields, array, fixed
+from strongroom_protocol.wire.parse import SIZE_MAX, TIME_MAX, Fields, array, fixed, uint
 
-HOT_ROWS = 256
 NEWEST_FRAMES = 16
+PAGE_ROWS = 4096
 NEWEST_ROWS = 64
 """Frames are listed until they hold so many rows: enough for a screen of 50 messages and some edits."""
 PREVIEW_CHARS = 80
@@ -27,7 +28,8 @@ PREVIEW_CHARS = 80
 class DirectoryRow:
     """Key and id of a conversation, title, kind, newest time (ms), preview and its sender, rows, newest frames.
 
-    Every frame whose last row is later than `floor` (ms; -1: every frame there is) is among `frames`.
+    Every frame whose last row is later than `floor` (ms; -1: every frame there is) is among `frames`. `named` is the
+    time and origin of the row that title and kind are from; None when there was none.
     """
 
     key: bytes
@@ -40,6 +42,7 @@ class DirectoryRow:
     rows: int
     frames: tuple[FrameRef, ...]
     floor: int = -1
+    named: tuple[int, Origin] | None = None
 
     def to_cbor(self, segments: dict[bytes, int]) -> dict[int, Any]:
         """`segments` gives a segment's number in the page's table and takes up new ones."""
@@ -64,6 +67,7 @@ class DirectoryRow:
             8: self.rows,
             9: frames,
             10: self.floor,
+            11: None if self.named is None else [self.named[0], *self.named[1]],
         }
 
     @classmethod
@@ -80,26 +84,47 @@ class DirectoryRow:
             fields.uint(8, SIZE_MAX),
             tuple(_frame(frame, segments) for frame in fields.array(9, maximum=NEWEST_FRAMES)),
             fields.uint(10, TIME_MAX, -1),
+            fields.optional(11, _named),
         )
         fields.done()
         return row
 
 
 def encode_rows(rows: Iterable[DirectoryRow]) -> bytes:
-    """A page: format, table of segment names, rows."""
-    segments: dict[bytes, int] = {}
-    encoded = [row.to_cbor(segments) for row in rows]
-    return cbor.encode({1: 1, 2: list(segments), 3: encoded})
+    """A cold page: format, table of segment names, rows."""
+    segments, encoded = rows_to_cbor(rows)
+    return cbor.encode({1: 1, 2: segments, 3: encoded})
 
 
 def parse_rows(content: bytes, limits: Limits = LIMITS) -> tuple[DirectoryRow, ...]:
-    """The rows of a page."""
+    """The rows of a cold page."""
     fields = Fields(cbor.decode(content, limits=limits, subject="directory"), "directory")
     fields.format()
-    segments = [fixed(name, 32, "directory") for name in fields.array(2, maximum=65_536)]
-    rows = tuple(DirectoryRow.parse(item, segments, limits) for item in fields.array(3, maximum=4096))
+    rows = rows_from_cbor(fields, limits)
     fields.done()
     return rows
+
+
+def rows_to_cbor(rows: Iterable[DirectoryRow]) -> tuple[list[bytes], list[Any]]:
+    """Fields 2 and 3 of a page: names of segments, rows."""
+    segments: dict[bytes, int] = {}
+    encoded = [row.to_cbor(segments) for row in rows]
+    return list(segments), encoded
+
+
+def rows_from_cbor(fields: Fields, limits: Limits) -> tuple[DirectoryRow, ...]:
+    """The rows of a page whose fields 2 and 3 are still to be read."""
+    segments = [fixed(name, 32, "directory") for name in fields.array(2, maximum=65_536)]
+    return tuple(DirectoryRow.parse(item, segments, limits) for item in fields.array(3, maximum=PAGE_ROWS))
+
+
+def _named(value: Any) -> tuple[int, Origin]:
+    time, clock, device, batch, position = array(value, "directory", minimum=5, maximum=5)
+    origin = Origin(
+        uint(clock, HLC_MAX, "directory"), fixed(device, 16, "directory"), uint(batch, VERSION_MAX, "directory"),
+        uint(position, INDEX_MAX, "directory"),
+    )  # fmt: skip
+    return uint(time, TIME_MAX, "directory"), origin
 
 
 def _frame(value: Any, segments: list[bytes]) -> FrameRef:

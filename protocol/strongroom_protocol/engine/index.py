@@ -6,7 +6,7 @@ The pages are chunks of one object, so each is read alone; the top is an object 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from strongroom_protocol.engine.refs import ChunkRef, FrameRef, ObjectRef, small
@@ -17,6 +17,9 @@ from strongroom_protocol.wire.parse import TIME_MAX, Fields, array, fixed, uint
 
 PAGE_FRAMES = 128
 """Frames in a full page: about 10 KiB, one read away from any frame."""
+
+PACKED, ERASES = 1, 2
+"""Marks of an entry: compressed as tightly as a merge does; holds a row that erases a message."""
 
 Entry = tuple[bytes, FrameRef]
 """Conversation key and frame."""
@@ -76,7 +79,11 @@ def encode_page(entries: Iterable[Entry], segments: dict[bytes, int]) -> bytes:
     for key, frame in entries:
         if not grouped or grouped[-1][0] != key:
             grouped.append([key, []])
-        grouped[-1][1].append([frame.first, frame.last, frame.rows, segments[frame.segment], frame.chunk.to_cbor()])
+        marks = PACKED * frame.packed | ERASES * frame.erases
+        media = [part.to_cbor() for part in frame.media]
+        grouped[-1][1].append(
+            [frame.first, frame.last, frame.rows, segments[frame.segment], frame.chunk.to_cbor(), marks, media]
+        )
     return cbor.encode(grouped)
 
 
@@ -94,8 +101,14 @@ def _entries(value: Any, top: IndexTop) -> Iterator[Entry]:
         pair = array(conversation, "index", minimum=2, maximum=2)
         key = fixed(pair[0], 16, "index")
         for item in array(pair[1], "index", minimum=1, maximum=65_536):
-            first, last, rows, segment, chunk = array(item, "index", minimum=5, maximum=5)
+            first, last, rows, segment, chunk, marks, media = array(item, "index", minimum=7, maximum=7)
             number = small(segment, "index")
             if number >= len(top.segments):  # spec: ENG-5
                 raise UntrustedDataError(Failure.SCHEMA, "frame in a segment that is not listed", subject="index")
-            yield key, FrameRef.parse([first, last, rows, top.segments[number].name, chunk], "index")
+            frame = FrameRef.parse([first, last, rows, top.segments[number].name, chunk], "index")
+            known = uint(marks, PACKED | ERASES, "index")
+            parts = tuple(ObjectRef.parse(part, "index") for part in array(media, "index", maximum=65_536))
+            names = [part.name for part in parts]
+            if names != sorted(set(names)):  # spec: ENG-10
+                raise UntrustedDataError(Failure.SCHEMA, "parts of media are not in order", subject="index")
+            yield key, replace(frame, packed=bool(known & PACKED), erases=bool(known & ERASES), media=parts)

@@ -6,7 +6,7 @@ signed head does not reach.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from strongroom_protocol.errors import Failure, UntrustedDataError
@@ -76,13 +76,20 @@ class Mirrored:
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """A frame: times of its first and last row (ms), rows, the segment object that holds it, the chunk."""
+    """A frame: times of its first and last row (ms), rows, the segment object that holds it, the chunk.
+
+    What only an index says of it: whether it is packed as tightly as a merge packs, whether it holds a row that erases
+    a message, and the parts of media its rows refer to. These do not make it another frame.
+    """
 
     first: int
     last: int
     rows: int
     segment: bytes
     chunk: ChunkRef
+    packed: bool = field(default=False, compare=False)
+    erases: bool = field(default=False, compare=False)
+    media: tuple[ObjectRef, ...] = field(default=(), compare=False)
 
     def to_cbor(self) -> list[Any]:
         return [self.first, self.last, self.rows, self.segment, self.chunk.to_cbor()]

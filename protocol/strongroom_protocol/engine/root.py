@@ -1,4 +1,4 @@
-"""The engine root: runs, newest first, and the directory (spec chapter 08). Rewritten by folds and merges only."""
+"""The engine root (spec chapter 08): runs, newest first, and the directory. Rewritten by folds and merges only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from strongroom_protocol.engine.refs import Mirrored, ObjectRef, small
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.wire import cbor
-from strongroom_protocol.wire.parse import SIZE_MAX, Fields, array
+from strongroom_protocol.wire.parse import SIZE_MAX, Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +49,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """The hot page (most recent conversations, complete for the first screen) and cold pages with their row counts."""
-
-    hot: ObjectRef | None = None
-    cold: tuple[tuple[ObjectRef, int], ...] = ()
-
-    def to_cbor(self) -> dict[int, Any]:
-        hot = None if self.hot is None else self.hot.to_cbor()
-        return {1: hot, 2: [[ref.to_cbor(), rows] for ref, rows in self.cold]}
-
-    @classmethod
-    def parse(cls, value: Any) -> Directory:
-        fields = Fields(value, "engine root")
-        hot = fields.optional(1, lambda ref: ObjectRef.parse(ref, "engine root"))
-        pages = [array(page, "engine root", minimum=2, maximum=2) for page in fields.array(2, maximum=1024)]
-        fields.done()
-        return cls(hot, tuple((ObjectRef.parse(ref, "engine root"), small(n, "engine root")) for ref, n in pages))
-
-
-@dataclass(frozen=True, slots=True)
 class EngineRoot:
-    """Runs (newest first), directory, and a counter of folds and merges."""
+    """Runs (newest first), the directory's hot page, and a counter of folds and merges."""
 
     runs: tuple[Run, ...] = ()
-    directory: Directory = Directory()
+    directory: ObjectRef | None = None
     version: int = 1
 
     def encode(self) -> bytes:
-        return cbor.encode(
-            {1: 1, 2: [run.to_cbor() for run in self.runs], 3: self.directory.to_cbor(), 4: self.version}
-        )
+        directory = None if self.directory is None else self.directory.to_cbor()
+        return cbor.encode({1: 1, 2: [run.to_cbor() for run in self.runs], 3: directory, 4: self.version})
 
     @classmethod
     def parse(cls, content: bytes, limits: Limits = LIMITS) -> EngineRoot:
@@ -87,7 +66,7 @@ class EngineRoot:
         fields.format()
         root = cls(
             tuple(map(Run.parse, fields.array(2, maximum=limits.runs))),
-            Directory.parse(fields.take(3)),
+            fields.optional(3, lambda ref: ObjectRef.parse(ref, "engine root")),
             fields.version(4),
         )
         fields.done()

@@ -1,0 +1,44 @@
+"""Compaction at leisure (spec chapter 08): all runs into one, as small as it gets, without what was erased.
+
+For a device that is idle, on mains power and with a good connection: it may send as much as the vault holds. What it
+writes is a function of the head it starts from, so another device can make the same and compare.
+"""
+
+from __future__ import annotations
+
+from strongroom.engine.change import Change
+from strongroom.engine.fold import combine, fold, level_of
+from strongroom.engine.merging import Rules, plan
+from strongroom_protocol.engine.hot import HotPage
+
+LEISURE = Rules(finals=True, leisure=True, live=90)
+
+
+async def fold_tail(change: Change) -> bool:
+    """Make the tail a run, so that a compaction reaches it too. Returns whether there was one."""
+    if change.base.tail:
+        await fold(change)
+    return bool(change.base.tail)
+
+
+async def compact(change: Change) -> bool:
+    """Join all runs, pack what is loose, take out what was erased, write the cold log anew. Returns whether.
+
+    What is in the tail is left alone: commit `fold_tail` before, or a tombstone there erases nothing yet. A run whose
+    index is damaged beyond its mirror stays as it is. Segments are emitted as they fill and `change.relieve` is called
+    in between, so what is in memory stays bounded. Raises UntrustedDataError when a frame vanishes meanwhile.
+    """
+    runs = [run for run in change.runs if len(await change.base.entries(run)) == run.frames]
+    made = await plan(change, runs, LEISURE)
+    if len(runs) > 1 or made.changes:
+        level = max(level_of(sum(run.rows for run in runs)), *(run.level for run in runs))
+        await combine(change, runs, made, level)
+    elif not await _log_is_long(change):
+        return False
+    change.rewrite_directory()
+    return True
+
+
+async def _log_is_long(change: Change) -> bool:
+    hot = await change.base.hot() or HotPage()
+    return sum(page.rows for page in hot.cold) > len(hot.places) * 11 // 10 + 1  # two may share an entry of the map
