@@ -1,36 +1,52 @@
-"""Importing: rows from exports become runs and batches; what is there already is not written again (chapter 13)."""
+"""Importing: rows from exports become runs and batches; what is there already is not written again (chapter 13.7)."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+import gc
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
+from strongroom.bulk import Piece
+from strongroom.columns import Columns
 from strongroom.commit import commit
+from strongroom.encoding import rows_of
 from strongroom.engine.change import Change
-from strongroom.engine.fold import FAN_IN, fold, merge_full_levels, write_run
-from strongroom.engine.run_writer import split
-from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.fold import fold, merge_full_levels, write_run
+from strongroom.engine.run_writer import media_of
+from strongroom.history import History
+from strongroom.intake import Chunk, Intake, Taken
+from strongroom.known import texts_of, unknown
+from strongroom.run_output import BATCH_ROWS as BATCH_ROWS
 from strongroom.session import Session
+from strongroom.worker import Worker
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
-from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
-from strongroom_protocol.limits import LIMITS
-from strongroom_protocol.rows.detail import AT
+from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.limits import LIMITS, MIB
 from strongroom_protocol.rows.frame import encode_frame
-from strongroom_protocol.rows.ids import conversation_key, message_id
-from strongroom_protocol.rows.layout import decode_plain, encode_plain
+from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.model import Op, Row
-from strongroom_protocol.rows.table import Frame, unstamped
+from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
-from strongroom_protocol.wire import cbor
 
-FLUSH_ROWS = 65_536
-FLUSH_BYTES = 48 * 1024 * 1024
-BATCH_ROWS = 512
-"""Rows up to which an import is an ordinary batch in the tail, not a run."""
+BULK_ROWS = 65_536
+"""Rows with which an import is large: it goes on in pieces that are encoded in another process."""
+
+BULK_BYTES = 16 * MIB
+"""The same in packed bytes."""
+
+CHUNK_ROWS = 4_096
+CHUNK_BYTES = 4 * MIB
+"""Rows, and about their bytes, that single rows are gathered to before they become columns."""
+
+COLLECT_AFTER = 100_000
+"""Objects made, net, between two looks for garbage."""
+
 BATCH_BYTES = LIMITS.batch_bytes // 4
-"""The same in bytes of framed frames."""
+"""Framed bytes up to which an import is an ordinary batch in the tail, not a run."""
 
 DAMAGE = (Failure.NAME, Failure.DIGEST, Failure.COMMITMENT, Failure.SEAL, Failure.MISSING, Failure.CONTEXT)
 """What a damaged or missing object looks like; whatever else goes wrong while merging is an error of the commit."""
@@ -38,31 +54,53 @@ DAMAGE = (Failure.NAME, Failure.DIGEST, Failure.COMMITMENT, Failure.SEAL, Failur
 Imported = tuple[str, Row]
 """Conversation id and a row without origin."""
 
+Files = Callable[[str], BinaryIO | None]
+"""Opens the file of an attachment by its path in the export; None when there is none."""
+
 
 @dataclass(slots=True)
 class Added:
-    """Rows written and rows that were there already, by operation."""
+    """Rows written, by operation; messages that were there already; commits."""
 
     written: defaultdict[Op, int] = field(default_factory=lambda: defaultdict(int))
     known: int = 0
     commits: int = 0
 
+    def plus(self, other: Added) -> Added:
+        """Both together."""
+        both = Added(known=self.known + other.known, commits=self.commits + other.commits)
+        both.count(self.written, 0)
+        both.count(other.written, 0)
+        return both
+
+    def count(self, written: Mapping[Any, int], known: int) -> None:
+        """Add what became of some rows."""
+        for op, rows in written.items():
+            self.written[Op(op)] += rows
+        self.known += known
+
+
+async def import_columns(
+    session: Session, chunks: Iterable[Columns], *, progress: Callable[[int], None] | None = None
+) -> Added:
+    """Commit rows given as columns, in large pieces, each whole or not at all.
+
+    Interrupted and repeated, nothing is twice or lost. `progress` is told the rows read. Raises InvalidArgument for
+    a row that cannot be stored; the pieces before it stay, and the error says how many rows they were.
+    """
+    return await _import(session, Intake(_unattached(chunks), progress))
+
 
 async def import_rows(
-    session: Session, rows: Iterable[Imported], *, progress: Callable[[int], None] | None = None
+    session: Session,
+    rows: Iterable[Imported],
+    *,
+    progress: Callable[[int], None] | None = None,
+    files: Files | None = None,
 ) -> Added:
-    """Commit rows in large pieces, each whole or not at all; interrupted and repeated, nothing is twice or lost."""
-    added = Added()
-    done = 0
-    for piece in _pieces(rows):
-        await _add(session, piece, added)
-        if added.commits % FAN_IN == FAN_IN - 1:
-            await tidy(session)
-        done += sum(map(len, piece.values()))
-        if progress is not None:
-            progress(done)
-    await tidy(session)
-    return added
+    """The same for single rows; with `files`, what their attachments name is stored with them."""
+    source = _unattached(_gathered(rows)) if files is None else _attached(session, rows, files)
+    return await _import(session, Intake(source, progress))
 
 
 async def tidy(session: Session) -> None:
@@ -75,11 +113,46 @@ async def tidy(session: Session) -> None:
             raise
 
 
-async def _add(session: Session, piece: dict[str, list[Row]], added: Added) -> None:
-    frames = [unstamped(conversation, rows) for conversation, rows in sorted(piece.items())]
-    for frame in frames:
-        require_storable(frame)
-    written: dict[Op, int] = {}
+async def _import(session: Session, intake: Intake) -> Added:
+    added = Added()
+    while not intake.ended and intake.rows < BULK_ROWS and intake.size < BULK_BYTES:
+        await intake.read()
+    if intake.ended:
+        await _small(session, intake, added)
+    else:
+        with Worker() as worker, _seldom_collected():
+            while not intake.ended or intake.size:
+                await _bulk(session, intake, worker, added)
+                await tidy(session)
+    await tidy(session)
+    return added
+
+
+async def _bulk(session: Session, intake: Intake, worker: Worker, added: Added) -> None:
+    piece = Piece(session, intake, worker)
+    if await commit(session, piece.build) is not None:
+        added.commits += 1
+    for _, answer in piece.answers:
+        added.count(answer.written, answer.known)
+    intake.committed = intake.rows - intake.waiting
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Garbage is looked for seldom: a stream of rows makes millions of objects and no cycle, and looking among them
+    takes a fifth of the time."""
+    usual = gc.get_threshold()
+    gc.set_threshold(max(usual[0], COLLECT_AFTER), *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+async def _small(session: Session, intake: Intake, added: Added) -> None:
+    """One commit of what fits into memory as it is, compared again with the history when the race for it is lost."""
+    taken = list(intake.rest())
+    written: Counter[int] = Counter()
     known = 0
 
     async def build(change: Change) -> bool:
@@ -87,23 +160,31 @@ async def _add(session: Session, piece: dict[str, list[Row]], added: Added) -> N
         known = 0
         written.clear()
         fresh: dict[bytes, Frame] = {}
-        for frame in frames:
-            rest = await _unknown(change.base, frame)
-            known += len(frame) - (0 if rest is None else len(rest))
+        history = await History.of(change.base)
+        for frame in map(_frame, taken):
+            there = await history.frames(frame.conversation, frame.time[0], frame.time[-1])
+            rest, found = unknown(frame, there)
+            known += found
             if rest is not None:
+                rest.id = texts_of(rest.id)
                 fresh[conversation_key(rest.conversation)] = rest
-                for op in rest.op:
-                    written[Op(op)] = written.get(Op(op), 0) + 1
+                written.update(rest.op)
         if not fresh:
             return False
+        if intake.media:
+            used = media_of(detail for frame in fresh.values() for detail in frame.detail)
+            change.uploaded |= intake.media & {part.name for part in used}
         await write_rows(session, change, fresh)
         return True
 
-    if await commit(session, build) is not None:
+    if taken and await commit(session, build) is not None:
         added.commits += 1
-        for op, count in written.items():
-            added.written[op] += count
-    added.known += known
+    added.count(written, known)
+
+
+def _frame(taken: Taken) -> Frame:
+    conversation, portions = taken
+    return rows_of(conversation, [portion.data for portion in portions])
 
 
 async def write_rows(session: Session, change: Change, conversations: dict[bytes, Frame]) -> None:
@@ -129,65 +210,41 @@ async def write_rows(session: Session, change: Change, conversations: dict[bytes
     sign = session.device.sign
     content = Batch(session.device.id, sequence, clock, framed).sign(session.account, sign.public, sign.sign)
     ref = change.sealer.object(ObjectType.BATCH, content, sequence=sequence)
-    change.append_batch(TailEntry(ref, session.device.id, sequence, place))
-
-
-def require_storable(frame: Frame) -> None:
-    """Rows are such as every reader accepts, or InvalidArgument is raised: what cannot be read is never committed."""
-    try:
-        for part in split(frame):
-            decode_plain(encode_plain(part))
-    except UntrustedDataError as error:
-        raise InvalidArgument(f"a row cannot be stored: {error}", hint="nothing of this piece was imported") from error
+    change.append_batch(TailEntry(ref, session.device.id, sequence, place), tuple(conversations.values()))
 
 
 def _spacious(framed: bytes) -> bool:
     return int.from_bytes(framed[1:5], "big") > LIMITS.batch_bytes
 
 
-async def _unknown(base: Snapshot, frame: Frame) -> Frame | None:
-    """The rows that the history does not have yet; a message that is there with other content becomes an edit."""
-    key = conversation_key(frame.conversation)
-    refs = [ref for ref in await base.refs(key) if ref.overlaps(frame.time[0], frame.time[-1])]
-    seen: set[bytes] = set()
-    content: dict[str, bytes] = {}
-    for known in (*await base.frames(key, refs), *base.tail_frames(key)):
-        for row in known.rows():
-            seen.add(_identity(frame.conversation, row))
-            if row.op in (Op.PUT, Op.EDIT) and row.id is not None:
-                content.setdefault(row.id, _content(row))
-    fresh: list[Row] = []
-    for row in frame.rows():
-        if row.op == Op.PUT and row.id is not None and content.get(row.id, _content(row)) != _content(row):
-            row = row._replace(op=Op.EDIT, detail={AT: 0, **(row.detail or {})})
-        identity = _identity(frame.conversation, row)
-        if identity not in seen:
-            seen.add(identity)
-            fresh.append(row)
-    return unstamped(frame.conversation, fresh) if fresh else None
+async def _unattached(chunks: Iterable[Columns]) -> AsyncIterator[Chunk]:
+    for columns in chunks:
+        yield columns, set()
 
 
-def _identity(conversation: str, row: Row) -> bytes:
-    if row.op == Op.PUT:
-        return message_id(conversation, row).encode()
-    detail = row.detail or {}
-    return cbor.encode([int(row.op), row.time, row.id, row.sender, int(row.kind), row.text, detail])
+async def _attached(session: Session, rows: Iterable[Imported], files: Files) -> AsyncIterator[Chunk]:
+    from strongroom.attachments import store_attachments
+
+    for pairs in _stretches(rows):
+        piece: dict[str, list[Row]] = defaultdict(list)
+        for conversation, row in pairs:
+            piece[conversation].append(row)
+        names = await store_attachments(session, piece, files)
+        yield Columns.from_rows([(conversation, row) for conversation, some in piece.items() for row in some]), names
 
 
-def _content(row: Row) -> bytes:
-    return cbor.encode([row.sender, int(row.kind), row.text, row.detail or {}])
+def _gathered(rows: Iterable[Imported]) -> Iterator[Columns]:
+    return map(Columns.from_rows, _stretches(rows))
 
 
-def _pieces(rows: Iterable[Imported]) -> Iterator[dict[str, list[Row]]]:
-    piece: defaultdict[str, list[Row]] = defaultdict(list)
-    count = size = 0
-    for conversation, row in rows:
-        piece[conversation].append(row)
-        count += 1
-        size += len(row.text or "") + len(row.raw or b"") + 64
-        if count >= FLUSH_ROWS or size >= FLUSH_BYTES:
+def _stretches(rows: Iterable[Imported]) -> Iterator[list[Imported]]:
+    piece: list[Imported] = []
+    size = 0
+    for item in rows:
+        piece.append(item)
+        size += len(item[1].text or "") + len(item[1].raw or b"")
+        if len(piece) >= CHUNK_ROWS or size >= CHUNK_BYTES:
             yield piece
-            piece = defaultdict(list)
-            count = size = 0
+            piece, size = [], 0
     if piece:
         yield piece

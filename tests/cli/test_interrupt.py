@@ -32,7 +32,10 @@ def test_an_interrupted_import_restore_and_export_complete_when_repeated(tmp_pat
     person, store = Person(tmp_path), tmp_path / "store"
     person.init(f"file://{store}", "ada")
     person.write("many.jsonl", many())
-    small = "import strongroom.importing as i; i.FLUSH_ROWS = 1000"
+    small = (
+        "import strongroom.importing as i, strongroom.bulk as b;"
+        "i.BULK_ROWS, i.CHUNK_ROWS, b.WAITING_BYTES = 1000, 250, 50_000"
+    )
     run = person.interrupt("import", "many.jsonl", "--vault", "vault", tweak=small, when=lambda: heads(store) >= 4)
     assert run.code == 130, run
     assert run.err.strip() == "strongroom: interrupted; the same command goes on where it stopped"

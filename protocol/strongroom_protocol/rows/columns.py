@@ -24,15 +24,18 @@ def encode_ints(values: Sequence[int], *, delta: bool) -> bytes:
     """The column of `values` (at least one, each within ±2**63; differences within 64 bits)."""
     head = bytearray()
     numbers: Sequence[int] = values
+    constant = values.count(values[0]) == len(values)  # compares by identity first: next to free
     if delta:
         head += _varint(_zigzag(values[0]))
-        numbers = list(map(sub, values[1:], values))
+        numbers = [0] * (len(values) - 1) if constant else list(map(sub, values[1:], values))
     if not numbers:
         return bytes(head)
-    base, top = min(numbers), max(numbers)
+    base, top = (numbers[0], numbers[0]) if constant else (min(numbers), max(numbers))
     width = ((top - base).bit_length() + 7) // 8
     head += bytes((width,)) + _varint(_zigzag(base))
-    if width:
+    if width == 1:
+        head += bytes(map(sub, numbers, repeat(base)) if base else numbers)
+    elif width:
         offsets = array("Q", map(sub, numbers, repeat(base)) if base else numbers)
         if _SWAP:
             offsets.byteswap()

@@ -16,7 +16,8 @@ from strongroom_protocol.rows.zstd import (
     ZstdError,
 )
 
-LEVEL = 3
+LEVEL = 3  # what is sealed while somebody waits
+LEVEL_TIGHT = 9  # merges: about 4.5 % less than at level 3, for three times its time
 LEVEL_SMALL = 15  # 100 new messages take 12 % less than at level 3, for 1 ms
 SMALL = 8 * 1024  # bytes of plaintext
 WINDOW_LOG = 24  # 16 MiB: no window is larger than the largest plaintext
@@ -32,14 +33,14 @@ _DEFLATE: dict[int, int] = {
 _INFLATE: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG}
 
 
-def deflate(plain: bytes, *, dictionary: bool) -> bytes:
+def deflate(plain: bytes, *, dictionary: bool, level: int = LEVEL) -> bytes:
     """One zstd frame of `plain`, without the four bytes of its magic number."""
-    return deflate_with(plain, static_dictionary().as_digested_dict if dictionary else None)
+    return deflate_with(plain, static_dictionary().as_digested_dict if dictionary else None, level=level)
 
 
-def deflate_with(plain: bytes, zstd_dict: ZstdDict | tuple[ZstdDict, int] | None) -> bytes:
+def deflate_with(plain: bytes, zstd_dict: ZstdDict | tuple[ZstdDict, int] | None, *, level: int = LEVEL) -> bytes:
     """`deflate` with any dictionary."""
-    level = LEVEL_SMALL if len(plain) <= SMALL else LEVEL
+    level = LEVEL_SMALL if len(plain) <= SMALL else level
     options = _DEFLATE | {CompressionParameter.compression_level: level}
     packed = ZstdCompressor(options=options, zstd_dict=zstd_dict).compress(plain, ZstdCompressor.FLUSH_FRAME)
     return packed[len(_MAGIC) :]

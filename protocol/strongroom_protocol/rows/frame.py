@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
-from strongroom_protocol.rows.compression import deflate, inflate
+from strongroom_protocol.rows.compression import LEVEL, deflate, inflate
 from strongroom_protocol.rows.layout import SUBJECT, decode_plain, encode_plain
 from strongroom_protocol.rows.model import Origin, Row
 from strongroom_protocol.rows.table import Frame
@@ -35,6 +35,7 @@ def encode_frame(
     *,
     codec: Codec = Codec.ZSTD_DICTIONARY_1,
     bare: bool = False,
+    level: int = LEVEL,
 ) -> bytes:
     """The framed bytes of rows, sorted first where they are not; stored where compression gains nothing.
 
@@ -45,7 +46,7 @@ def encode_frame(
     if frame.conversation != conversation_id:
         raise InvalidArgument("the frame is of another conversation")
     plain = encode_plain(frame.sorted(), bare=bare)
-    payload = plain if codec is Codec.STORED else deflate(plain, dictionary=codec is Codec.ZSTD_DICTIONARY_1)
+    payload = plain if codec is Codec.STORED else deflate(plain, dictionary=codec is Codec.ZSTD_DICTIONARY_1, level=level)
     if len(payload) >= len(plain):
         codec, payload = Codec.STORED, plain
     return bytes((codec,)) + len(plain).to_bytes(4, "big") + payload

@@ -19,25 +19,31 @@ _HEX = re.compile(r"(?:[0-9a-f]{2}){4,}")
 _DIGITS = 18  # every number of so many digits fits 63 bits
 
 
-def write_ids(writer: ColumnWriter, ids: Sequence[str | None]) -> None:
-    """Message ids: a form per row, then the numbers and the texts of the rows that have them."""
+def write_ids(writer: ColumnWriter, ids: Sequence[str | None] | Sequence[int]) -> None:
+    """Message ids: a form per row, then the numbers and the texts of the rows that have them.
+
+    All of them may be given as the numbers that they are stored as, each below 10**18.
+    """
     numbers = _all_numbers(ids)
+    texts = cast(Sequence[str | None], ids)  # unless all are numbers
     if numbers is not None:
         writer.ints(Col.ID_FORM, [_NUMBER] * len(ids))
         writer.ints(Col.ID_NUMBER, numbers)
-    elif ids.count(None) != len(ids):
-        forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in ids]
+    elif texts.count(None) != len(texts):
+        forms = [_NULL if value is None else _NUMBER if is_number(value) else _TEXT for value in texts]
         writer.ints(Col.ID_FORM, forms)
-        writer.ints(Col.ID_NUMBER, [int(value) for value in _of_form(ids, forms, _NUMBER)])
-        writer.texts(Col.ID_LENGTH, Col.ID_BYTES, _of_form(ids, forms, _TEXT))
+        writer.ints(Col.ID_NUMBER, [int(value) for value in _of_form(texts, forms, _NUMBER)])
+        writer.texts(Col.ID_LENGTH, Col.ID_BYTES, _of_form(texts, forms, _TEXT))
 
 
 def _of_form(ids: Sequence[str | None], forms: Sequence[int], form: int) -> list[str]:
     return [value for value, has in zip(ids, forms, strict=True) if has == form and value is not None]
 
 
-def _all_numbers(ids: Sequence[str | None]) -> list[int] | None:
+def _all_numbers(ids: Sequence[str | None] | Sequence[int]) -> Sequence[int] | None:
     """The ids as numbers, when every one of them is stored as a number; quick, for this is the usual case."""
+    if set(map(type, ids)) == {int}:
+        return cast(Sequence[int], ids)
     try:
         numbers = list(map(int, cast(Sequence[str], ids)))
     except (TypeError, ValueError):
@@ -53,7 +59,7 @@ def read_ids(reader: ColumnReader, rows: int, *, limits: Limits) -> list[str | N
     count = forms.count(_TEXT)
     texts = reader.texts(Col.ID_LENGTH, Col.ID_BYTES, count, maximum=limits.id_bytes)
     if (
-        None in texts or any(map(is_number, filter(None, texts))) or any(number >= 10**_DIGITS for number in numbers)
+        None in texts or any(map(is_number, filter(None, texts))) or max(numbers, default=0) >= 10**_DIGITS
     ):  # spec: FRAME-15
         raise broken(reader.subject, "id is not in its one form")
     if len(numbers) == rows:

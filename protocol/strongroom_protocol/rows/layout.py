@@ -147,7 +147,7 @@ def _origins_from(base: Origin, rows: int) -> _Origins:
 
 def _write_raw(writer: ColumnWriter, texts: Sequence[str | None], raws: Sequence[bytes | None]) -> None:
     """A source record is what stands before its text and after it; or all of it, when the text is not in it."""
-    if not any(raw is not None for raw in raws):
+    if raws.count(None) == len(raws):
         return
     before: list[bytes | None] = []
     after: list[bytes | None] = []

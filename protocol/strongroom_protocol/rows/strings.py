@@ -26,7 +26,11 @@ def join_texts(values: Sequence[str | None]) -> tuple[list[int], bytes]:
     joined = "".join(filter(None, values))
     if joined.isascii():
         return [0 if value is None else len(value) + 1 for value in values], joined.encode()
-    return join_blobs([None if value is None else utf8(value) for value in values])
+    try:
+        encoded = [None if value is None else value.encode() for value in values]
+    except UnicodeEncodeError:
+        encoded = [None if value is None else utf8(value) for value in values]  # which raises
+    return join_blobs(encoded)
 
 
 def join_blobs(values: Sequence[bytes | None]) -> tuple[list[int], bytes]:
@@ -48,6 +52,8 @@ def split_texts(lengths: Sequence[int], data: bytes, *, maximum: int, subject: s
 
 def split_blobs(lengths: Sequence[int], data: bytes, *, maximum: int, subject: str) -> list[bytes | None]:
     """The byte strings of a column. Raises as `split_texts`."""
+    if not any(lengths) and not data:
+        return [None] * len(lengths)
     ends = _ends(lengths, data, maximum, subject)
     return [data[end - size + 1 : end] if size else None for size, end in zip(lengths, ends, strict=True)]
 
@@ -55,7 +61,7 @@ def split_blobs(lengths: Sequence[int], data: bytes, *, maximum: int, subject: s
 def _ends(lengths: Sequence[int], data: bytes, maximum: int, subject: str) -> list[int]:
     if max(lengths, default=0) > maximum + 1:  # spec: FRAME-10
         raise UntrustedDataError(Failure.LIMIT, "string is longer than the limit", subject=subject)
-    sizes = (size - 1 if size else 0 for size in lengths) if 0 in lengths else map(sub, lengths, repeat(1))
+    sizes = [size - 1 if size else 0 for size in lengths] if 0 in lengths else map(sub, lengths, repeat(1))
     ends = list(accumulate(sizes))
     if (ends[-1] if ends else 0) != len(data):  # spec: FRAME-11
         raise broken(subject, "lengths do not add up to the bytes")

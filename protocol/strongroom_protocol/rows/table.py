@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from operator import lt
+from itertools import compress, count
+from operator import eq, le
 
 from strongroom_protocol.errors import InvalidArgument
 from strongroom_protocol.rows.model import UNSTAMPED, Detail, Origin, Row
@@ -80,11 +81,11 @@ class Frame:
 
     def stamp(self, hlc: int, device: bytes, batch: int, first_index: int = 0) -> None:
         """Give every row its origin: one clock, device and batch, indices counting up from `first_index`."""
-        count = len(self)
-        self.hlc = [hlc] * count
-        self.device = [device] * count
-        self.batch = [batch] * count
-        self.index = list(range(first_index, first_index + count))
+        rows = len(self)
+        self.hlc = [hlc] * rows
+        self.device = [device] * rows
+        self.batch = [batch] * rows
+        self.index = list(range(first_index, first_index + rows))
 
     def take(self, places: Iterable[int]) -> Frame:
         """The rows at these places, in that order."""
@@ -97,10 +98,21 @@ class Frame:
 
     def is_sorted(self) -> bool:
         """Whether every row comes after the one before it in the order of `sort_key`, with none twice."""
-        if all(map(lt, self.time, self.time[1:])):
-            return True
-        keys = list(self._keys())
-        return all(map(lt, keys, keys[1:]))
+        later = self.time[1:]
+        if not all(map(le, self.time, later)):
+            return False
+        # Only rows of one time are compared in all that orders them: few rows, but in few frames none.
+        ties = list(compress(count(), map(eq, self.time, later)))
+        rest = (self.seq, self.hlc, self.device, self.batch, self.index)
+        return all([column[at] for column in rest] < [column[at + 1] for column in rest] for at in ties)
+
+    def is_rising(self) -> bool:
+        """Whether no row is earlier than the one before it by time and sequence, whatever the origins."""
+        later = self.time[1:]
+        if not all(map(le, self.time, later)):
+            return False
+        ties = compress(count(), map(eq, self.time, later)) if any(self.seq) else ()
+        return all(self.seq[at] <= self.seq[at + 1] for at in ties)
 
     def sorted(self) -> Frame:
         """The rows in frame order: by time, sequence, then operation order."""

@@ -1,0 +1,49 @@
+"""What the history holds of a conversation in a stretch of time: new rows are told from known ones (chapter 13.7)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from strongroom.engine.snapshot import Snapshot
+from strongroom_protocol.engine.refs import FrameRef
+from strongroom_protocol.rows.frame import encode_frame
+from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.table import Frame
+from strongroom_protocol.seal.objects import ObjectType
+
+
+@dataclass(slots=True)
+class History:
+    """All runs' entries by conversation, read once: a first import then asks nothing for any conversation."""
+
+    base: Snapshot
+    _refs: dict[bytes, list[FrameRef]] = field(default_factory=dict)
+    _tail: dict[bytes, list[Frame]] = field(default_factory=dict)
+
+    @classmethod
+    async def of(cls, base: Snapshot) -> History:
+        refs, tail = defaultdict(list), defaultdict(list)
+        for run in base.root.runs:
+            for key, ref in await base.entries(run):
+                refs[key].append(ref)
+        for _, frames in base.tail:
+            for frame in frames:
+                tail[conversation_key(frame.conversation)].append(frame)
+        return cls(base, refs, tail)
+
+    async def frames(self, conversation: str, first: int, last: int) -> list[Frame]:
+        """Frames that hold every row from `first` to `last` (ms) that can be read."""
+        key = conversation_key(conversation)
+        return [*await self.base.frames(key, self._overlapping(key, first, last)), *self._tail.get(key, ())]
+
+    async def framed(self, conversation: str, first: int, last: int) -> list[bytes]:
+        """The same frames as they are stored, opened but not parsed; damaged ones are noted and left out."""
+        key = conversation_key(conversation)
+        wanted = [(ref.segment, ref.chunk) for ref in self._overlapping(key, first, last)]
+        contents = await self.base.source.chunks(ObjectType.SEGMENT, wanted) if wanted else []
+        stored = [content for content in contents if isinstance(content, bytes)]
+        return stored + [encode_frame(frame.conversation, frame) for frame in self._tail.get(key, ())]
+
+    def _overlapping(self, key: bytes, first: int, last: int) -> list[FrameRef]:
+        return [ref for ref in self._refs.get(key, ()) if ref.overlaps(first, last)]
