@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from strongroom.formats.base import Imported, Importer, ImportOptions, ImportReport, head_of
+from strongroom.formats.base import Imported, Importer, ImportOptions, ImportReport, files_of, head_of
 from strongroom.formats.irc import Irc
 from strongroom.formats.native import Native
+from strongroom.formats.slack import Slack
 from strongroom_protocol.errors import ImportRefused
 
-__all__ = ["IMPORTERS", "ImportOptions", "ImportReport", "Imported", "Importer", "detect", "importer_named"]
+__all__ = ["IMPORTERS", "ImportOptions", "ImportReport", "Imported", "Importer", "detect", "files_of", "importer_named"]
 
 IMPORTERS: tuple[Importer, ...] = (
     Native(),
     Irc(),
+    Slack(),
 )
 
 

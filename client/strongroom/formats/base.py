@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from strongroom_protocol.errors import ImportRefused
 from strongroom_protocol.limits import LIMITS
@@ -89,6 +90,24 @@ class Importer(Protocol):
         ...
 
 
+Opener = Callable[[str], BinaryIO | None]
+"""Opens a file of an export by the `path` of an attachment; None when it is not there. Raises OSError."""
+
+
+@runtime_checkable
+class WithFiles(Protocol):
+    """An importer of exports that may hold the bytes of attachments."""
+
+    def files(self, path: Path) -> AbstractContextManager[Opener]:
+        """The opener for the attachments of an export; valid within the context. Raises ImportRefused."""
+        ...
+
+
+def files_of(importer: Importer, path: Path) -> AbstractContextManager[Opener | None]:
+    """The opener for the attachments of an export; None for formats that hold none."""
+    return importer.files(path) if isinstance(importer, WithFiles) else nullcontext()
+
+
 def head_of(path: Path) -> bytes:
     """The first bytes of a file, none of a folder. Raises ImportRefused."""
     if path.is_dir():
@@ -141,26 +160,29 @@ def lines_of(path: Path, source: SourceFile) -> Iterator[bytes]:
         raise ImportRefused(f"{path.name} changed while it was read", hint="import it again")
 
 
+REMEMBERED = 16_384
+
+
 class Ordinals:
     """Numbers messages without ids that are equal in sender, time, kind and text.
 
-    Sources come in order of time, so only the messages of the current time are remembered.
+    They need not stand together: at least the last REMEMBERED different messages are known, in two generations, so
+    that memory stays bounded.
     """
 
-    __slots__ = ("_seen", "_time")
+    __slots__ = ("_new", "_old")
 
     def __init__(self) -> None:
-        self._time = -1
-        self._seen: dict[tuple[str, str | None, int, str | None], int] = {}
+        self._new: dict[tuple[object, ...], int] = {}
+        self._old: dict[tuple[object, ...], int] = {}
 
     def next(self, chat: str, sender: str | None, time: int, kind: int, text: str | None) -> int:
         """0 for the first of its kind, 1 for the second, …"""
-        if time != self._time:
-            self._time = time
-            self._seen.clear()
-        key = (chat, sender, kind, text)
-        number = self._seen.get(key, 0)
-        self._seen[key] = number + 1
+        key = (time, chat, sender, kind, text)
+        number = self._new.get(key) or self._old.get(key, 0)
+        self._new[key] = number + 1
+        if len(self._new) >= REMEMBERED:
+            self._old, self._new = self._new, {}
         return number  # spec: IMP-4
 
 

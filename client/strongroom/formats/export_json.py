@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -38,7 +38,15 @@ class Chat:
     messages: Iterable[Message]
 
 
-def export_json(target: Path, chats: Iterable[Chat]) -> dict[str, int]:
+Files = Callable[[Row, Path], Row]
+"""Writes the files of a row into the folder of the export, and names them in the row."""
+
+
+def _no_files(row: Row, folder: Path) -> Row:
+    return row
+
+
+def export_json(target: Path, chats: Iterable[Chat], files: Files = _no_files) -> dict[str, int]:
     """Write all chats under `target`, which comes to be, or is replaced, as a whole. Returns the counts.
 
     Raises InvalidArgument when `target` holds something that is not a previous export, or a chat comes twice.
@@ -54,7 +62,7 @@ def export_json(target: Path, chats: Iterable[Chat]) -> dict[str, int]:
         for chat in chats:
             if chat.conversation in entries:  # spec: IMP-11
                 raise InvalidArgument("a chat is exported twice")
-            entries[chat.conversation] = _write_chat(new, chat, counts)
+            entries[chat.conversation] = _write_chat(new, chat, counts, files)
         index = {
             "format": MARK,
             "version": FORMAT_VERSION,
@@ -94,24 +102,24 @@ def _is_export(folder: Path) -> bool:
     return True
 
 
-def _write_chat(folder: Path, chat: Chat, counts: Counter[str]) -> dict[str, Any]:
+def _write_chat(folder: Path, chat: Chat, counts: Counter[str], files: Files) -> dict[str, Any]:
     facts = list(chat.facts)
     titles = [row.text for row in facts if row.op == Op.CONVERSATION and row.text]
     name = chat_file(chat.conversation, titles[-1] if titles else "")
     here: Counter[str] = Counter()
-    sha256 = _write(folder / name, _lines(chat, facts, here))
+    sha256 = _write(folder / name, _lines(chat, facts, here, lambda row: files(row, folder)))
     counts.update(here)
     return {"conversation": chat.conversation, "file": name, "sha256": sha256, "counts": dict(here)}
 
 
-def _lines(chat: Chat, facts: list[Row], counts: Counter[str]) -> Iterator[str]:
+def _lines(chat: Chat, facts: list[Row], counts: Counter[str], files: Callable[[Row], Row]) -> Iterator[str]:
     for op in (Op.CONVERSATION, Op.MEMBER, Op.SOURCE):
         for row in facts:
             if row.op == op:
-                yield _line(chat.conversation, row, counts)
+                yield _line(chat.conversation, files(row), counts)
     for message in chat.messages:
         for row in _rows_of(message):
-            yield _line(chat.conversation, row, counts)
+            yield _line(chat.conversation, files(row), counts)
 
 
 def _rows_of(message: Message) -> Iterator[Row]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from strongroom.formats.base import (
     Imported,
     ImportOptions,
     ImportReport,
+    Opener,
     Ordinals,
     examine,
     files_under,
     head_of,
     lines_of,
 )
+from strongroom.formats.beside import beside
 from strongroom.formats.native_json import NotNative, canonical, parse
 from strongroom.formats.native_rows import from_json, to_json
 from strongroom_protocol.errors import ImportRefused
@@ -57,6 +61,11 @@ class Native:
             report.sources.append(source)
             yield from _read_lines(file, lines_of(file, source), options, report)
             report.records += source.records
+
+    @contextmanager
+    def files(self, path: Path) -> Iterator[Opener]:
+        """Attachments with a `path`, which is relative to the folder, or to the folder of the file."""
+        yield partial(beside, path if path.is_dir() else path.parent)
 
 
 def read_index(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from strongroom.formats.native_json import NotNative, named, numbered
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.rows.detail import check_row, struct_of
+from strongroom_protocol.rows.media_refs import MEDIA, with_attachments
 from strongroom_protocol.rows.model import (
     BYTE_MAX,
     INDEX_MAX,
@@ -18,6 +19,7 @@ from strongroom_protocol.rows.model import (
     TIME_MAX,
     ConversationKind,
     DeleteKind,
+    Detail,
     Flag,
     Kind,
     Op,
@@ -60,7 +62,7 @@ _OPS = {line.name: op for op, line in _LINES.items()}
 def to_json(conversation: str, row: Row) -> dict[str, Any]:
     """A row as the object of one line; columns with their usual values are left out."""
     line = _LINES[Op(row.op)]
-    fields = named(struct_of(row.op), row.detail) if row.detail else {}
+    fields = named(struct_of(row.op), with_attachments(row.op, row.detail, _unsealed)) if row.detail else {}
     fields |= {"type": line.name, "conversation": conversation}
     if row.time or row.op <= Op.REACT:
         fields["time"] = row.time
@@ -108,11 +110,17 @@ def from_json(fields: dict[str, Any]) -> tuple[str, Row]:
         _number(left.pop("ordinal", 0), INDEX_MAX),
     )
     try:
-        row = row._replace(detail=numbered(struct_of(op), left) or None)
+        detail = numbered(struct_of(op), left)
+        # Where sealed bytes lie is for this vault alone to say: a file must not point into it, nor out of it.
+        row = row._replace(detail=with_attachments(op, detail, _unsealed) or None)
         check_row(row)
     except UntrustedDataError as error:
         raise NotNative from error
     return conversation, row
+
+
+def _unsealed(attachment: Detail) -> Detail:
+    return {key: value for key, value in attachment.items() if key != MEDIA} if MEDIA in attachment else attachment
 
 
 def _kind_name(kinds: type[IntEnum] | None, number: int) -> str | int:
