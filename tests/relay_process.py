@@ -22,6 +22,7 @@ class RelayProcess:
         self.url = ""
         self.token = ""
         self.log = ""
+        self.prefix: list[str] = []  # what it is to run under
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
 
@@ -41,7 +42,7 @@ class RelayProcess:
 
     def start(self) -> RelayProcess:
         """Start and wait until the relay says where it listens."""
-        command = [sys.executable, "-m", "strongroom_relay.cli", "serve", "--data", str(self.folder)]
+        command = [*self.prefix, sys.executable, "-m", "strongroom_relay.cli", "serve", "--data", str(self.folder)]
         self._process = process = subprocess.Popen(
             [*command, "--listen", self.listen, *self.arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -63,12 +64,12 @@ class RelayProcess:
         """SIGTERM; returns the exit status."""
         process = self._running()
         process.terminate()
-        return self._wait(30)
+        return self.wait(30)
 
     def kill(self) -> None:
         """SIGKILL: nothing is finished."""
         self._running().kill()
-        self._wait(10)
+        self.wait(10)
 
     def __enter__(self) -> RelayProcess:
         return self.start()
@@ -84,7 +85,8 @@ class RelayProcess:
             raise RuntimeError("the relay is not running")
         return self._process
 
-    def _wait(self, seconds: float) -> int:
+    def wait(self, seconds: float = 30.0) -> int:
+        """Wait for its end; returns the exit status."""
         process = self._running()
         try:
             status = process.wait(seconds)

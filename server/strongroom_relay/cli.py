@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from strongroom_protocol.errors import CallError, InvalidArgument, StrongroomError, UpgradeRequired, VaultLocked
 from strongroom_protocol.limits import LIMITS
-from strongroom_relay.service.relay import DEFAULT_CAP, Relay, open_relay
-
-EXIT_NOT_FOUND, EXIT_LOCKED, EXIT_DAMAGED = 10, 11, 13
+from strongroom_relay import admin
+from strongroom_relay.admin import EXIT_DAMAGED, EXIT_LOCKED
+from strongroom_relay.service.relay import DEFAULT_CAP, open_relay
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,13 +43,24 @@ def parser() -> argparse.ArgumentParser:
         "--header-seconds", type=float, default=15.0, metavar="S",
         help="time a new connection has for its first request's headers",
     )  # fmt: skip
+    serve.add_argument(
+        "--trust-forwarded", action="store_true", help="behind your own proxy: count unlocks by its X-Forwarded-For"
+    )
+    serve.add_argument(
+        "--stop-seconds", type=float, default=20.0, metavar="S", help="time that requests under way have at a stop"
+    )
     serve.add_argument("--connections", type=int, default=1000, metavar="N", help="open connections at a time")
-    doctor = verbs.add_parser("doctor", help="check every object against its name")
+    doctor = verbs.add_parser("doctor", help="check the file system, the database and every object")
+    doctor.add_argument("--deep", action="store_true", help="read every byte and compare it with the object's name")
+    doctor.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+    backup = verbs.add_parser("backup", help="copy the folder as it is at one moment; the relay may run")
+    backup.add_argument("target", type=Path, metavar="DEST", help="an empty folder, or an earlier copy")
+    backup.add_argument("--hard-links", action="store_true", help="link object files instead of copying them")
     gc = verbs.add_parser("gc", help="remove what is due now")
     cat = verbs.add_parser("cat", help="write an object's sealed bytes to stdout")
     cat.add_argument("hash", metavar="HASH")
     token = verbs.add_parser("token", help="make one more registration token")
-    for verb in (serve, doctor, gc, cat, token):
+    for verb in (serve, doctor, backup, gc, cat, token):
         verb.add_argument("--data", required=True, type=Path, metavar="DIR", help="the relay's folder")
     return top
 
@@ -62,16 +73,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         sys.exit(asyncio.run(_VERBS[given.verb](given)))
     except VaultLocked:
-        _fail("another relay process is using that folder", "stop it first")
+        admin.fail("another relay process is using that folder", "stop it first, or give another --data")
         sys.exit(EXIT_LOCKED)
     except UpgradeRequired as error:
-        _fail(str(error), "upgrade strongroom on this machine")
+        admin.fail(str(error), "upgrade strongroom on this machine")
         sys.exit(EXIT_DAMAGED)
     except CallError as error:
-        _fail(str(error), error.hint or "see strongroom-relay --help")
+        admin.fail(str(error), error.hint or "see strongroom-relay --help")
         sys.exit(2)
     except (StrongroomError, OSError, sqlite3.Error) as error:
-        _fail(str(error), "check --data and --listen")
+        admin.fail(str(error), getattr(error, "hint", "") or "check --data and --listen")
         sys.exit(1)
 
 
@@ -81,13 +92,19 @@ async def _serve(given: argparse.Namespace) -> int:
     host, port = _listen(given.listen)
     if given.account_bytes < 0 or not 0 <= given.window_days < 100_000 or given.header_seconds <= 0:
         raise InvalidArgument("--account-bytes, --window-days and --header-seconds are not negative")
+    if given.stop_seconds < 0:
+        raise InvalidArgument("--stop-seconds is not negative")
     relay = open_relay(
         given.data, origins=tuple(map(_origin, given.origin)), open_registration=given.open_registration,
-        cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000),
+        cap=given.account_bytes, window_ms=int(given.window_days * 86_400_000), trust_forwarded=given.trust_forwarded,
     )  # fmt: skip
     # The writer thread takes the interpreter back after every SQLite call; at the default 5 ms it waits too long.
     sys.setswitchinterval(0.0005)
     token = await relay.start()
+    if relay.restored:
+        logging.getLogger("strongroom.relay").warning(
+            "serving a copy from now on: devices that saw newer heads will refuse it (docs/relay.md, restore)"
+        )
 
     def ready(real: int) -> None:
         shown = f"[{host}]" if ":" in host else host
@@ -99,7 +116,10 @@ async def _serve(given: argparse.Namespace) -> int:
             print(f"strongroom-relay: registration token (for one account): {token}", flush=True)
 
     try:
-        await serve(relay, host, port, ready, header_seconds=given.header_seconds, connections=given.connections)
+        await serve(
+            relay, host, port, ready, header_seconds=given.header_seconds, connections=given.connections,
+            stop_seconds=given.stop_seconds,
+        )  # fmt: skip
     except OSError as error:
         raise OSError(f"cannot listen on {given.listen}: {error.strerror}") from error
     finally:
@@ -122,92 +142,10 @@ def _origin(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.removesuffix(':443' if parts.scheme == 'https' else ':80')}"
 
 
-async def _doctor(given: argparse.Namespace) -> int:
-    relay = _existing(given.data)
-    try:
-        bad = await relay.store.read(lambda database: _damaged(relay, database))
-    finally:
-        relay.store.close()
-    for account, name in bad:
-        print(f"damaged: {name} of account {account}")
-    print(f"{len(bad)} damaged objects")
-    return EXIT_DAMAGED if bad else 0
-
-
-async def _gc(given: argparse.Namespace) -> int:
-    from strongroom_relay.service.objects import sweep, sweep_files
-
-    relay = _existing(given.data)
-    try:
-        files = await sweep_files(relay)
-        objects, size = await sweep(relay)
-    finally:
-        relay.store.close()
-    print(f"removed {objects} objects, {size} bytes; {files} files left by a crash")
-    return 0
-
-
-async def _cat(given: argparse.Namespace) -> int:
-    relay = _existing(given.data)
-    try:
-        data = await relay.store.read(lambda database: _bytes_of(relay, database, given.hash))
-    finally:
-        relay.store.close()
-    if data is None:
-        _fail("there is no such object", "give the 64 hex digits of its name")
-        return EXIT_NOT_FOUND
-    sys.stdout.buffer.write(data)
-    return 0
-
-
-async def _token(given: argparse.Namespace) -> int:
-    relay = _existing(given.data)
-    try:
-        print(await relay.mint_token())
-    finally:
-        relay.store.close()
-    return 0
-
-
-def _existing(folder: Path) -> Relay:
-    if not (folder / "relay.db").exists():
-        raise FileNotFoundError("there is no relay in that folder")
-    return open_relay(folder, origins=())
-
-
-def _damaged(relay: Relay, database: sqlite3.Connection) -> list[tuple[str, str]]:
-    found = []
-    for account, name in database.execute("SELECT account, name FROM objects ORDER BY account, name").fetchall():
-        data = _object(relay, database, bytes(account), bytes(name))
-        if data is None or hashlib.sha256(data).digest() != bytes(name):
-            found.append((bytes(account).hex(), bytes(name).hex()))
-    return found
-
-
-def _bytes_of(relay: Relay, database: sqlite3.Connection, text: str) -> bytes | None:
-    try:
-        name = bytes.fromhex(text)
-    except ValueError:
-        return None
-    row = database.execute("SELECT account FROM objects WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _object(relay, database, bytes(row[0]), name)
-
-
-def _object(relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes) -> bytes | None:
-    (data,) = database.execute("SELECT data FROM objects WHERE account = ? AND name = ?", (account, name)).fetchone()
-    if data is not None:
-        return bytes(data)
-    try:
-        return relay.store.path_of(account, name).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _fail(message: str, hint: str) -> None:
-    print(f"strongroom-relay: error: {message}\nhint: {hint}", file=sys.stderr)
-
-
-_VERBS = {"serve": _serve, "doctor": _doctor, "gc": _gc, "cat": _cat, "token": _token}
+_VERBS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, int]]] = {
+    "serve": _serve, "doctor": admin.doctor, "backup": admin.backup, "gc": admin.gc, "cat": admin.cat,
+    "token": admin.token,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -53,7 +53,7 @@ class Bench:
             if len(data) < objects.INLINE:
                 await objects.put_small(self.relay, who, name, data)
             else:
-                temporary = self.relay.store.temporary()
+                temporary = self.relay.store.files.temporary()
                 temporary.write_bytes(data)
                 await objects.put_file(self.relay, who, name, len(data), temporary)
         return name

@@ -129,7 +129,7 @@ async def test_a_batch_sent_in_blocks_is_the_encoded_answer(
 async def test_attack_088_a_file_that_shrinks_under_an_answer_damages_only_itself(bench: Bench) -> None:
     data, other = os.urandom(100_000), os.urandom(100)
     names = [await bench.put(data), await bench.put(other)]
-    path = bench.relay.store.path_of(bench.account.id, names[0])
+    path = bench.relay.store.files.path_of(bench.account.id, names[0])
     path.write_bytes(data[:1000])
     assert await pieces.read(bench.relay, bench.who, [(name, 0, 0) for name in names]) == [data[:1000], other]
     block = [(b"<", names[0], 0, 2000), (b"|", names[1], 0, 100)]

@@ -78,5 +78,5 @@ def test_attack_085_everything_acknowledged_survives_kill_9(tmp_path: Path) -> N
     assert len(acknowledged) > 10
     assert process.stop() == 0
     with pytest.raises(SystemExit) as ended:
-        main(["doctor", "--data", str(tmp_path)])
+        main(["doctor", "--deep", "--data", str(tmp_path)])
     assert ended.value.code == 0

@@ -143,7 +143,7 @@ async def test_attack_077_parallel_uploads_do_not_pass_the_cap_together(bench: B
         data = os.urandom(size)
         try:
             async with objects.reserved(bench.relay, bench.who, name_of(data), size):
-                temporary = bench.relay.store.temporary()
+                temporary = bench.relay.store.files.temporary()
                 await bench.relay.store.in_thread(lambda: temporary.write_bytes(data))
                 on_disk.append(size * len(list((bench.relay.store.folder / "objects").glob("upload-*"))))
                 await objects.put_file(bench.relay, bench.who, name_of(data), size, temporary)
@@ -186,7 +186,7 @@ async def test_attack_090_a_removal_never_takes_a_file_that_was_uploaded_again(b
 
 async def test_files_left_by_a_crash_are_found(bench: Bench) -> None:
     kept = await bench.put(os.urandom(LARGE))
-    left = bench.relay.store.path_of(bench.account.id, os.urandom(32))
+    left = bench.relay.store.files.path_of(bench.account.id, os.urandom(32))
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"no row names this")
     assert await objects.sweep_files(bench.relay) == 1
@@ -197,7 +197,7 @@ async def test_files_left_by_a_crash_are_found(bench: Bench) -> None:
 async def test_a_lost_file_is_replaced_by_the_next_upload(bench: Bench) -> None:
     data = os.urandom(LARGE)
     name = await bench.put(data)
-    bench.relay.store.path_of(bench.account.id, name).unlink()
+    bench.relay.store.files.path_of(bench.account.id, name).unlink()
     assert await bench.get(name) is None
     await bench.put(data)
     assert await bench.get(name) == data
@@ -214,5 +214,5 @@ async def test_attack_076_accounts_do_not_see_each_others_objects(bench: Bench) 
     assert await pieces.read(bench.relay, who, [(name, 0, 0)]) == [None]
     assert await objects.size_of(bench.relay, who, name) is None
     await bench.put(data, who)
-    bench.relay.store.path_of(bench.account.id, name).unlink()
+    bench.relay.store.files.path_of(bench.account.id, name).unlink()
     assert await pieces.read(bench.relay, who, [(name, 0, 0)]) == [data]

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from relay_process import RelayProcess
 from server.account_builder import Account, ask, name_of
 from server.conftest import Served, enrolled
 from strongroom_protocol.relay_api.messages import RelayInfo
+from strongroom_relay.store.embedded import EmbeddedStore
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -47,37 +49,73 @@ def test_cat_writes_the_sealed_bytes(stopped: tuple[Path, bytes, bytes]) -> None
         )
 
 
-def test_attack_088_doctor_finds_flipped_bits(stopped: tuple[Path, bytes, bytes]) -> None:
-    folder, _, large = stopped
-    assert run("doctor", "--data", str(folder)).returncode == 0
-    (path,) = (folder / "objects").glob(f"??/*.{name_of(large).hex()}")
-    path.write_bytes(b"\x00" + large[1:] if large[0] else b"\x01" + large[1:])
-    done = run("doctor", "--data", str(folder))
-    assert done.returncode == 13
-    assert name_of(large).hex().encode() in done.stdout
-    path.write_bytes(large)
-    assert run("doctor", "--data", str(folder)).returncode == 0
-
-
 def test_gc_says_what_it_removed(stopped: tuple[Path, bytes, bytes]) -> None:
     done = run("gc", "--data", str(stopped[0]))
     assert done.stdout == b"removed 0 objects, 0 bytes; 0 files left by a crash\n"
 
 
-def test_a_token_made_later_registers_one_account(stopped: tuple[Path, bytes, bytes]) -> None:
-    token = run("token", "--data", str(stopped[0])).stdout.decode().strip()
+@pytest.mark.parametrize("running", [False, True])
+def test_a_token_made_later_registers_one_account(tmp_path: Path, running: bool) -> None:
+    process = RelayProcess(tmp_path).start()
+    if not running:
+        process.stop()
+    token = run("token", "--data", str(tmp_path)).stdout.decode().strip()
     assert re.fullmatch(r"[0-9a-f]{30}", token)
-    with RelayProcess(stopped[0]) as process:
-        assert process.token == ""
-        info = RelayInfo.parse(ask(process.address, "GET", "/v1/relay").body)
-        answers = [
-            ask(process.address, "POST", "/v1/accounts", Account(name, info.receipt_key).registration(token).encode())
-            for name in ("berta", "clara")
-        ]
-        assert [answer.status for answer in answers] == [201, 403]
-        busy = run("gc", "--data", str(stopped[0]))
-        assert busy.returncode == 11
-        assert busy.stderr.startswith(b"strongroom-relay: error: another relay process is using that folder\nhint: ")
+    if not running:
+        process.start()
+    info = RelayInfo.parse(ask(process.address, "GET", "/v1/relay").body)
+    answers = [
+        ask(process.address, "POST", "/v1/accounts", Account(name, info.receipt_key).registration(token).encode())
+        for name in ("berta", "clara")
+    ]
+    assert [answer.status for answer in answers] == [201, 403]
+    assert process.stop() == 0
+
+
+def test_tokens_can_be_made_while_a_relay_writes(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, open_registration=True) as process:
+        served = Served(process, enrolled(process))
+        stop = threading.Event()
+        refused: list[int] = []
+
+        def writing() -> None:
+            while not stop.is_set():
+                data = os.urandom(2000)
+                target = f"{served.base}/objects/{name_of(data).hex()}"
+                status = ask(process.address, "PUT", target, data, keys=served.account.device).status
+                refused.extend([status] if status != 201 else [])
+
+        threads = [threading.Thread(target=writing) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        made = [run("token", "--data", str(tmp_path)) for _ in range(5)]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert [done.returncode for done in made] == [0] * 5
+        assert len({done.stdout for done in made}) == 5
+        assert refused == []
+
+
+def test_a_folder_has_one_relay(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path):
+        for command in (["serve", "--listen", "127.0.0.1:0"], ["gc"]):
+            busy = run(*command, "--data", str(tmp_path))
+            assert busy.returncode == 11
+            assert busy.stderr == (
+                b"strongroom-relay: error: another relay process is using that folder\n"
+                b"hint: stop it first, or give another --data\n"
+            )
+
+
+def test_administering_a_vault_folder_leaves_it_one(tmp_path: Path) -> None:
+    """With a write-ahead log a vault folder could not lie on a network share any more."""
+    store = EmbeddedStore(tmp_path, folder_vault=True)
+    assert run("doctor", "--data", str(tmp_path)).returncode == 11  # reading would hold the client up
+    store.close()
+    for command in ("doctor", "gc"):
+        assert run(command, "--data", str(tmp_path)).returncode == 0
+        assert (tmp_path / "relay.db").read_bytes()[18:20] == b"\x01\x01"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Transport(Protocol):
         """Which objects the relay does not have (or is about to delete)."""
         ...
 
-    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
+    async def put(self, account: bytes, name: bytes, data: bytes | memoryview) -> None:
         """Upload an object; durable on return, idempotent."""
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ DEADLINE = 120.0
 CONNECT = 10.0
 ANSWER_BYTES = LIMITS.read_response_bytes + 2 * 1024 * 1024
 PROBLEM_BYTES = 64 * 1024
+PIECE_BYTES = 256 * 1024
 HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/cbor", "User-Agent": "strongroom"}
 """Of every request. The agent has no version: which Python or library a device runs is not the relay's business."""
 
@@ -93,8 +94,8 @@ class HttpTransport:
             raise UntrustedDataError(Failure.SCHEMA, "names other than those asked for", subject="missing")
         return absent
 
-    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
-        await self._ask("PUT", _path(account, f"objects/{name.hex()}"), data)
+    async def put(self, account: bytes, name: bytes, data: bytes | memoryview) -> None:
+        await self._ask("PUT", _path(account, f"objects/{name.hex()}"), data, digest=name)  # the name is the digest
 
     async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:
         async def ask(rest: list[Range]) -> list[bytes | None]:
@@ -114,30 +115,39 @@ class HttpTransport:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, method: str, path: str, body: bytes = b"", *, query: str = "", signed: bool = True) -> bytes:
+    async def _ask(
+        self, method: str, path: str, body: bytes | memoryview = b"", *, query: str = "", signed: bool = True,
+        digest: bytes | None = None,
+    ) -> bytes:  # fmt: skip
+        digest = digest or hashlib.sha256(body).digest()
         try:
-            return await self._once(method, path, body, query, signed)
+            return await self._once(method, path, body, query, signed, digest)
         except ClockSkew as error:
             if not signed or self._offset or not error.relay_time:
                 raise
             self._offset = error.relay_time // 1000 - int(time.time())
-            return await self._once(method, path, body, query, signed)
+            return await self._once(method, path, body, query, signed, digest)
 
-    async def _once(self, method: str, path: str, body: bytes, query: str, signed: bool) -> bytes:
+    async def _once(
+        self, method: str, path: str, body: bytes | memoryview, query: str, signed: bool, digest: bytes
+    ) -> bytes:
         headers = dict(HEADERS)
         if signed:
             if self._signer is None:
                 raise InvalidArgument("no device key to sign with")
             headers |= sign_request(
                 RequestParts(method, self._authority, path, query),
-                digest_header(hashlib.sha256(body).digest()),
+                digest_header(digest),
                 created=int(time.time()) + self._offset, key=self._key, signer=self._signer,
             )  # fmt: skip
+        sent: bytes | memoryview | _Pieces = body
+        if len(body) > PIECE_BYTES:
+            sent, headers["Content-Length"] = _Pieces(body), str(len(body))
         self.requests += 1
         self.bytes_sent += len(body)
         try:
             async with self._connected().request(
-                method, f"{self.origin}{path}{query}", data=body, headers=headers, allow_redirects=False,
+                method, f"{self.origin}{path}{query}", data=sent, headers=headers, allow_redirects=False,
                 timeout=_timeout(len(body) + (ANSWER_BYTES if path.endswith("/objects/read") else 0)),
             ) as answer:  # fmt: skip
                 good = answer.status in (200, 201)
@@ -159,6 +169,18 @@ class HttpTransport:
                 trust_env=False,
             )
         return self._session
+
+
+class _Pieces:
+    """A long body that goes out in pieces, again from its beginning when it is sent again: as one it would be copied
+    at every step of a slow connection."""
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        self._body = memoryview(body)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), PIECE_BYTES):
+            yield bytes(self._body[start : start + PIECE_BYTES])
 
 
 async def _bounded(answer: aiohttp.ClientResponse, maximum: int) -> bytes:

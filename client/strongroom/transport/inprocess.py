@@ -5,8 +5,10 @@ The same checks as over HTTP, except request signatures: who can write the folde
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Awaitable, Sequence
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,19 +34,35 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ORIGIN = "file:"
+_HINT = "check that the disk is there, writable and not full; strongroom-relay doctor --data FOLDER says more"
 
 
 async def open_folder(folder: Path, *, create: bool = False) -> InProcessTransport:
-    """A transport on a vault folder. Raises NotFound where there is none, VaultLocked while another process has it."""
-    if not create and not (folder / "relay.db").exists():
+    """A transport on a vault folder.
+
+    Raises NotFound where there is none, VaultLocked while another process has it, InvalidArgument where the file system
+    does not do what a vault needs, RelayUnreachable when the folder cannot be read or written.
+    """
+    fresh = not (folder / "relay.db").exists()
+    if fresh and not create:
         raise NotFound("there is no vault in that folder", hint="check the path in --relay; a new one is made by init")
     from strongroom_relay.service.relay import open_relay
+    from strongroom_relay.store.mount import require_known, require_sound
 
     try:
+        if fresh:  # before anything is written that two processes, or a power cut, could tear
+            require_sound(folder)
         relay = open_relay(folder, folder_vault=True, origins=(ORIGIN,), open_registration=True)
-    except OSError as error:
-        raise RelayUnreachable("the vault folder cannot be opened") from error
-    await relay.start()
+        try:
+            await relay.start()
+            await require_known(relay.store, tried=fresh)
+        except BaseException:
+            relay.store.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        raise RelayUnreachable("the vault folder cannot be opened", hint=_HINT) from error
+    except ProblemError as problem:
+        raise to_error(problem) from problem
     return InProcessTransport(relay)
 
 
@@ -100,24 +118,27 @@ class InProcessTransport:
 
         return await self._asked(objects.missing(self._relay, await self._who(account), names))
 
-    async def put(self, account: bytes, name: bytes, data: bytes) -> None:
+    async def put(self, account: bytes, name: bytes, data: bytes | memoryview) -> None:
         from strongroom_relay.service import objects
 
         who = await self._who(account)
         self.bytes_sent += len(data)
         if len(data) < objects.INLINE:
-            await self._asked(objects.put_small(self._relay, who, name, data))
+            await self._asked(objects.put_small(self._relay, who, name, bytes(data)))
             return
-        temporary = self._relay.store.temporary()
+        temporary = self._relay.store.files.temporary()
         try:
-            await self._relay.store.in_thread(lambda: _write(temporary, data))
+            await self._relay.store.in_thread(lambda: _write(temporary, data, self._relay.store.files.sync))
             await self._asked(objects.put_file(self._relay, who, name, len(data), temporary))
+        except ProblemError as problem:  # of the sync
+            raise to_error(problem) from problem
         except OSError as error:
-            from strongroom_relay.store.embedded import disk_problem
+            from strongroom_relay.store.connection import disk_problem
 
             raise to_error(disk_problem(error)) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what cannot be removed now is removed when the folder is next opened
+                temporary.unlink(missing_ok=True)
 
     async def read(self, account: bytes, ranges: Sequence[Range]) -> list[bytes | None]:
         from strongroom_relay.service import pieces
@@ -155,9 +176,9 @@ class InProcessTransport:
             raise to_error(problem) from problem
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | memoryview, sync: Callable[[int], None]) -> None:
     with path.open("xb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())

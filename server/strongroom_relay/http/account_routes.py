@@ -8,6 +8,7 @@ from strongroom_protocol.relay_api import messages
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.http.app import RELAY, body_of, cbor_response, signed
 from strongroom_relay.service import accounts, commits, objects, reading
+from strongroom_relay.service.attempts import source_of
 
 ACCOUNT = "/v1/accounts/{account:[0-9a-f]{64}}"
 SMALL_BODY = 8 * 1024
@@ -52,8 +53,10 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def unlock(request: web.Request) -> web.Response:
+    relay = request.app[RELAY]
     parsed = messages.UnlockRequest.parse(await body_of(request, SMALL_BODY))
-    return cbor_response((await accounts.unlock(request.app[RELAY], parsed)).encode())
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", [])) if relay.trust_forwarded else None
+    return cbor_response((await accounts.unlock(relay, parsed, source_of(request.remote, forwarded))).encode())
 
 
 async def keyring(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.http import HttpProcessingError
 
 from strongroom_protocol.errors import UntrustedDataError
@@ -24,6 +24,9 @@ RELAY = web.AppKey("relay", Relay)
 DEADLINE = 60.0
 """Seconds for one request, and more for a long body."""
 
+web_response.SERVER_SOFTWARE = "strongroom-relay"  # type: ignore[attr-defined]
+# In the Server header of every answer, malformed requests' too: aiohttp would name its version and Python's.
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("strongroom.relay")
 
@@ -35,7 +38,7 @@ def make_app(relay: Relay) -> web.Application:
     app = web.Application(middlewares=[guarded], client_max_size=relay.limits.request_bytes)
     app[RELAY] = relay
     app[TRAFFIC] = Traffic()
-    app.add_routes([*account_routes.routes(), *object_routes.routes()])
+    app.add_routes([*object_routes.routes(), *account_routes.routes()])
     return app
 
 
@@ -45,17 +48,17 @@ class Traffic:
     def __init__(self) -> None:
         self.stopping = False
         self.bodies = {True: 0, False: 0}
-        self._active = 0
+        self.active = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def __enter__(self) -> None:
-        self._active += 1
+        self.active += 1
         self._quiet.clear()
 
     def __exit__(self, *_: object) -> None:
-        self._active -= 1
-        if self._active == 0:
+        self.active -= 1
+        if self.active == 0:
             self._quiet.set()
 
     async def drained(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -20,7 +21,7 @@ from strongroom_relay.http.answers import send
 from strongroom_relay.http.app import RELAY, body_of, cbor_response, principal, signed
 from strongroom_relay.service import objects, pieces
 from strongroom_relay.service.relay import Principal, Relay, require_writer
-from strongroom_relay.store.embedded import disk_problem
+from strongroom_relay.store.connection import disk_problem
 
 OBJECT = ACCOUNT + "/objects/{name:[0-9a-f]{64}}"
 _RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{1,12})?")
@@ -28,11 +29,12 @@ NAMES_BODY = 4 * 1024 * 1024
 
 
 def routes() -> list[web.RouteDef]:
+    """The most frequent first: paths are compared one after the other."""
     return [
-        web.post(ACCOUNT + "/objects/missing", missing),
-        web.post(ACCOUNT + "/objects/read", read),
-        web.get(OBJECT, get),
         web.put(OBJECT, put),
+        web.get(OBJECT, get),
+        web.post(ACCOUNT + "/objects/read", read),
+        web.post(ACCOUNT + "/objects/missing", missing),
     ]
 
 
@@ -114,14 +116,15 @@ async def put(request: web.Request) -> web.Response:
 
 async def _put_large(request: web.Request, who: Principal, name: bytes) -> bool:
     relay = request.app[RELAY]
-    temporary = relay.store.temporary()
+    temporary = relay.store.files.temporary()
     try:
         size = await _receive(request, relay, temporary, name)
         return await objects.put_file(relay, who, name, size, temporary)
     except OSError as error:
         raise disk_problem(error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be removed now is removed at the next start
+            temporary.unlink(missing_ok=True)
 
 
 async def _receive(request: web.Request, relay: Relay, temporary: Path, name: bytes) -> int:
@@ -135,7 +138,7 @@ async def _receive(request: web.Request, relay: Relay, temporary: Path, name: by
             await relay.store.in_thread(partial(_keep, hasher, file, chunk))
         _require_named(name, hasher.digest())
         file.flush()
-        await relay.store.in_thread(lambda: os.fsync(file.fileno()))
+        await relay.store.in_thread(lambda: relay.store.files.sync(file.fileno()))
     return size
 
 

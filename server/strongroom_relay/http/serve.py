@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from strongroom_protocol.errors import StrongroomError
-from strongroom_relay.http.app import TRAFFIC, make_app
+from strongroom_relay.http.app import TRAFFIC, Traffic, make_app
 from strongroom_relay.service.objects import sweep, sweep_files
 from strongroom_relay.service.relay import Relay
 
@@ -39,11 +40,11 @@ UNREAD_SECONDS = 60
 
 async def serve(
     relay: Relay, host: str, port: int, ready: Callable[[int], None], *, header_seconds: float = HEADER_SECONDS,
-    connections: int = CONNECTIONS,
+    connections: int = CONNECTIONS, stop_seconds: float = STOP_SECONDS,
 ) -> None:  # fmt: skip
     """Serve until SIGTERM or SIGINT; what is under way is finished first. `ready` gets the real port.
 
-    The caller closes the store.
+    That takes up to `stop_seconds`; a second signal ends the process at once. The caller closes the store.
     """
     app = make_app(relay)
     runner = web.AppRunner(
@@ -60,14 +61,23 @@ async def serve(
         _close_unread(listening)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stop, number, app[TRAFFIC], stop_seconds)
     sweeper = asyncio.create_task(_sweeping(relay))
     ready(server.sockets[0].getsockname()[1])
     await stop.wait()
     sweeper.cancel()
     server.close()
-    await app[TRAFFIC].drained(STOP_SECONDS)
+    await app[TRAFFIC].drained(stop_seconds)
     await runner.cleanup()
+
+
+def _stop(stop: asyncio.Event, number: int, traffic: Traffic, seconds: float) -> None:
+    if stop.is_set():  # as kill -9 would: nothing that was acknowledged is lost
+        log.warning("stopped at once; requests under way were cut off")
+        os._exit(128 + number)
+    if traffic.active:
+        log.info("stopping: requests under way have %.0f s to finish; a second signal ends them", seconds)
+    stop.set()
 
 
 class _Refused(asyncio.Protocol):

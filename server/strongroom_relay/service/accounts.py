@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import sqlite3
 import unicodedata
@@ -23,12 +22,6 @@ from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import cose, merkle
 from strongroom_relay.service.commits import store_head, store_keyring, stored_receipts
 from strongroom_relay.service.relay import Principal, Relay, token_setting
-
-BURST = 10
-"""Refused unlocks an account takes before further ones wait."""
-
-REFILL_MS = 30_000
-"""Time after which one more is allowed."""
 
 UNLOCK_BYTES = 2048
 
@@ -86,8 +79,11 @@ async def login(relay: Relay, name: str) -> LoginResponse:
     return LoginResponse(challenge, salt, kdf, now, relay.receipt_key)
 
 
-async def unlock(relay: Relay, request: UnlockRequest) -> UnlockResponse:
-    """Give out the slot set and admit the guest key for reading, for a signature by the key of one of the slots."""
+async def unlock(relay: Relay, request: UnlockRequest, source: str | None = None) -> UnlockResponse:
+    """Give out the slot set and admit the guest key for reading, for a signature by the key of one of the slots.
+
+    `source` is the network address that refusals are counted by, None where there is none to count.
+    """
     now = relay.clock()
     name = request.name
     try:
@@ -103,10 +99,14 @@ async def unlock(relay: Relay, request: UnlockRequest) -> UnlockResponse:
     slots = _slot_set(relay, found).slots
     slot = next((slot for slot in slots if slot.unlock_key == signed.key), None)
     limited = slot is None or slot.kind is SlotKind.PASSPHRASE
-    if limited and not _allowed(relay, name, now):  # spec: API-16
+    if limited and not relay.names.allowed(name, now):  # spec: API-16
+        raise ProblemError(Problem.RATE)
+    if limited and source is not None and not relay.addresses.allowed(source, now):  # spec: API-42
         raise ProblemError(Problem.RATE)
     if slot is None or found is None:  # spec: API-17
-        _count(relay, name, now)
+        relay.names.count(name, now)
+        if source is not None:
+            relay.addresses.count(source, now)
         raise ProblemError(Problem.UNLOCK_REFUSED)
     account, encoded = found
     until = now + relay.limits.guest_ms
@@ -174,23 +174,3 @@ def _own_challenge(relay: Relay, statement: UnlockStatement, now: int) -> bool:
     age = now - int.from_bytes(head[16:24], "big")
     good = hmac.compare_digest(mac, relay.prf(b"challenge", head + statement.name.encode()))
     return good and 0 <= age <= relay.limits.challenge_age_ms
-
-
-def _bucket(relay: Relay, name: str, now: int) -> tuple[bytes, float]:
-    key = hashlib.sha256(name.encode()).digest()
-    spent, since = relay.attempts.get(key, (0.0, now))
-    return key, max(0.0, spent - (now - since) / REFILL_MS)
-
-
-def _allowed(relay: Relay, name: str, now: int) -> bool:
-    return _bucket(relay, name, now)[1] < BURST
-
-
-def _count(relay: Relay, name: str, now: int) -> None:
-    key, spent = _bucket(relay, name, now)
-    if len(relay.attempts) > 100_000:
-        for other in [other for other, (n, since) in relay.attempts.items() if n <= (now - since) / REFILL_MS]:
-            del relay.attempts[other]
-    if len(relay.attempts) > 1_000_000:
-        relay.attempts.clear()
-    relay.attempts[key] = (spent + 1, now)

@@ -52,7 +52,7 @@ def _swap(
     if repeated is not None:  # spec: API-5
         return repeated
     current = newest_head(database, who.account)
-    now_keyring = newest_keyring(database, who.account)
+    now_keyring = newest_keyring(relay, database, who.account)
     if head.version != current.version + 1 or head.previous != current.hash:  # spec: API-6
         raise ProblemError(Problem.CONFLICT, version=current.version)
     try:
@@ -151,12 +151,12 @@ def newest_head(database: sqlite3.Connection, account: bytes) -> Head:
     return parse_head(bytes(message), account=account)
 
 
-def newest_keyring(database: sqlite3.Connection, account: bytes) -> Keyring:
+def newest_keyring(relay: Relay, database: sqlite3.Connection, account: bytes) -> Keyring:
     """The keyring in force."""
     (message,) = database.execute(
         "SELECT message FROM keyrings WHERE account = ? ORDER BY version DESC LIMIT 1", (account,)
     ).fetchone()
-    return parse_keyring(bytes(message), account=account)
+    return relay.keyrings.parsed(bytes(message), account)
 
 
 def _split(peaks: bytes) -> tuple[bytes, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -40,8 +39,8 @@ async def put_file(relay: Relay, who: Principal, name: bytes, size: int, tempora
 
     def work(database: sqlite3.Connection) -> bool:
         new = insert(relay, database, who.account, name, size, None)
-        if new or not relay.store.path_of(who.account, name).exists():
-            relay.store.place(temporary, who.account, name)
+        if new or not relay.store.files.path_of(who.account, name).exists():
+            relay.store.files.place(temporary, who.account, name)
         return new
 
     return await relay.store.write(work)
@@ -164,18 +163,10 @@ async def sweep(relay: Relay) -> tuple[int, int]:
 async def sweep_files(relay: Relay) -> int:
     """Remove files that no row names (left by a crash); returns how many. Not to run beside `sweep`."""
 
-    def named() -> list[tuple[bytes, bytes]]:
-        found = []
-        for path in (relay.store.folder / "objects").glob("??/*.*"):
-            account, _, name = path.name.partition(".")
-            with contextlib.suppress(ValueError):
-                found.append((bytes.fromhex(account), bytes.fromhex(name)))
-        return found
-
     def without_row(database: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
         return [pair for pair in files if _row(database, *pair) is None]
 
-    files = await relay.store.in_thread(named)
+    files = await relay.store.in_thread(lambda: list(relay.store.files.named()))
     return await _unlink(relay, await relay.store.read(without_row))
 
 
@@ -187,7 +178,7 @@ async def _unlink(relay: Relay, pairs: list[tuple[bytes, bytes]]) -> int:
         for account, name in pairs:
             if _row(database, account, name) is not None:  # spec: LIFE-7
                 continue
-            relay.store.path_of(account, name).unlink(missing_ok=True)
+            relay.store.files.path_of(account, name).unlink(missing_ok=True)
             count += 1
         return count
 

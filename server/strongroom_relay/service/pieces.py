@@ -50,7 +50,7 @@ def held(relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes
     if row is None or row[0] is not None:
         return None if row is None else int(row[0])
     try:
-        return relay.store.path_of(account, name).stat().st_size
+        return relay.store.files.path_of(account, name).stat().st_size
     except OSError:
         return None
 
@@ -66,7 +66,7 @@ def read_range(
     if row is None or not row[0]:
         return None if row is None else bytes(row[1] or b"")
     try:
-        with relay.store.path_of(account, name).open("rb") as file:
+        with relay.store.files.path_of(account, name).open("rb") as file:
             file.seek(offset)
             return file.read(length)
     except OSError:
@@ -95,8 +95,8 @@ def fill(relay: Relay, account: bytes, block: Sequence[Step], database: sqlite3.
     parts = []
     for prefix, name, offset, length in block:
         found = read_range(relay, database, account, name, offset, length) if length else b""
-        parts += [prefix, (found or b"").ljust(length, b"\x00")]
-    return b"".join(parts)
+        parts += [part for part in (prefix, (found or b"").ljust(length, b"\x00")) if part]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _divided(steps: Iterable[Step]) -> Iterator[Step]:

@@ -30,7 +30,7 @@ async def head(relay: Relay, who: Principal, since: int | None) -> HeadResponse:
         parsed = parse_head(bytes(message), account=who.account)
         (peaks,) = database.execute("SELECT peaks FROM accounts WHERE id = ?", (who.account,)).fetchone()
         size = version - 1
-        cut = newest_keyring(database, who.account).cut
+        cut = newest_keyring(relay, database, who.account).cut
         return HeadResponse(
             bytes(message),
             bytes(receipt),

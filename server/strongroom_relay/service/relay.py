@@ -16,6 +16,9 @@ from nacl.signing import SigningKey
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.manifest.receipt import Receipt
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_relay.service.attempts import Attempts, by_address, by_name
+from strongroom_relay.service.keyrings import Keyrings
+from strongroom_relay.store.backup import COPY
 from strongroom_relay.store.embedded import EmbeddedStore
 
 DEFAULT_CAP = 50 * 1024**3
@@ -42,9 +45,16 @@ class Relay:
     limits: Limits = LIMITS
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     randomness: Callable[[int], bytes] = os.urandom
-    attempts: dict[bytes, tuple[float, int]] = field(default_factory=dict)
+    trust_forwarded: bool = False
+    """X-Forwarded-For is the operator's own proxy's."""
+    names: Attempts = field(default_factory=by_name)
+    addresses: Attempts = field(default_factory=by_address)
+    """Refused unlocks, by account name and by network address."""
+    keyrings: Keyrings = field(default_factory=Keyrings)
     arriving: dict[bytes, int] = field(default_factory=dict)
     """Bytes of uploads under way, by account."""
+    restored: bool = False
+    """This is the first start on a copy made by `backup`."""
     secret: bytes = b""
     decoy: bytes = b""
     _receipts: SigningKey | None = None
@@ -53,6 +63,9 @@ class Relay:
         """Make keys at the first start; returns a new registration token then, when one is needed."""
         found = await self.store.read(_settings)
         token = None
+        self.restored = COPY in found
+        if self.restored:
+            await self.store.write(lambda database: database.execute("DELETE FROM settings WHERE name = ?", (COPY,)))
         if "receipt-seed" not in found:
             token = None if self.open_registration else self.randomness(15).hex()
             found = {"receipt-seed": self.randomness(32), "secret": self.randomness(32)}
@@ -92,6 +105,13 @@ class Relay:
 def open_relay(folder: Path, *, folder_vault: bool = False, **settings: object) -> Relay:
     """A relay on the embedded store in `folder`; call `start` before use."""
     return Relay(EmbeddedStore(folder, folder_vault=folder_vault), **settings)  # type: ignore[arg-type]
+
+
+def add_token(database: sqlite3.Connection) -> str:
+    """One more registration token, made by another process beside a running relay."""
+    token = os.urandom(15).hex()
+    _save(database, {token_setting(token): b""})
+    return token
 
 
 def token_setting(token: str) -> str:

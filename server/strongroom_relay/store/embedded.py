@@ -1,14 +1,15 @@
 """The embedded store: one SQLite database, and files for large objects, with group commit.
 
 One thread writes. It takes all that is waiting, runs each piece in a savepoint, commits once with a full sync and only
-then lets anybody know. A commit that fails acknowledges nothing and turns the store read-only: what a failed sync left
-behind is not known, so nothing is ever tried again on top of it.
+then lets anybody know. A commit or sync that fails acknowledges nothing and turns the store read-only: what a failed
+sync left behind is not known, so nothing is ever tried again on top of it. A full disk, or a lock that another process
+holds, only fails what was asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import fcntl
 import os
 import queue
@@ -21,6 +22,8 @@ from typing import Any, TypeVar
 
 from strongroom_protocol.errors import VaultLocked
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_relay.store.connection import connect, disk_problem, is_busy
+from strongroom_relay.store.files import ObjectFiles
 from strongroom_relay.store.schema import migrate
 
 T = TypeVar("T")
@@ -34,11 +37,11 @@ class EmbeddedStore:
 
     def __init__(self, folder: Path, *, folder_vault: bool = False) -> None:
         self.folder = folder
-        (folder / "objects").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._exclusive()
+        self._broken = self._closed = False
+        self.files = ObjectFiles(folder, self._break)
+        self._lock = lock(folder)
         self._journal = "DELETE" if folder_vault else "WAL"
         self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._broken = self._closed = False
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="relay-read")
         self._connections: list[sqlite3.Connection] = []
@@ -47,14 +50,13 @@ class EmbeddedStore:
             database = self._connect()
             try:
                 migrate(database)
+                self.files.remove_unfinished()
             except BaseException:
                 database.close()
                 raise
         except BaseException:
             os.close(self._lock)
             raise
-        for left in (folder / "objects").glob("upload-*"):  # spec: LIFE-12
-            left.unlink(missing_ok=True)
         self._writer = threading.Thread(target=self._write_loop, args=(database,), name="relay-write", daemon=True)
         self._writer.start()
 
@@ -74,9 +76,12 @@ class EmbeddedStore:
         """A read of one or two rows. With a write-ahead log it never waits for the writer, so no thread is asked."""
         if self._journal != "WAL":
             return await self.read(work)
-        if self._peeking is None:
-            self._peeking = self._connect()
-        return work(self._peeking)
+        try:
+            if self._peeking is None:
+                self._peeking = self._connect()
+            return work(self._peeking)
+        except sqlite3.DatabaseError as error:
+            raise disk_problem(error) from error
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run file work in a reader thread."""
@@ -92,55 +97,21 @@ class EmbeddedStore:
             database.close()
         os.close(self._lock)
 
-    def path_of(self, account: bytes, name: bytes) -> Path:
-        """The file of a large object."""
-        return self.folder / "objects" / name.hex()[:2] / f"{account.hex()}.{name.hex()}"
-
-    def place(self, temporary: Path, account: bytes, name: bytes) -> None:
-        """Make a written and synced temporary file the object's: rename and sync the folders, before any row names it.
-
-        Called by the writer only, as removals are: so no removal can hit a file that was just placed.
-        """
-        path = self.path_of(account, name)
-        try:
-            made = not path.parent.exists()
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-            if made:
-                sync_folder(path.parent.parent)
-        except OSError as error:
-            raise disk_problem(error) from error
-
-    def temporary(self) -> Path:
-        """A name for a file being written."""
-        return self.folder / "objects" / f"upload-{os.urandom(12).hex()}"
-
     def _reading(self, work: Work[T]) -> T:
         database = getattr(self._local, "database", None)
-        if database is None:
-            database = self._local.database = self._connect()
-            self._connections.append(database)
-        return work(database)
+        try:
+            if database is None:
+                database = self._local.database = self._connect()
+                self._connections.append(database)
+            return work(database)
+        except sqlite3.DatabaseError as error:
+            raise disk_problem(error) from error
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.folder / "relay.db", isolation_level=None, check_same_thread=False)
-        os.chmod(self.folder / "relay.db", 0o600)
-        database.execute(f"PRAGMA journal_mode = {self._journal}")
-        # EXTRA also syncs the folder when a rollback journal is removed; with FULL a power cut could undo a commit.
-        database.execute("PRAGMA synchronous = EXTRA")  # spec: LIFE-11
-        database.execute("PRAGMA busy_timeout = 10000")
-        database.execute("PRAGMA secure_delete = ON")
-        return database
+        return connect(self.folder, self._journal)
 
-    def _exclusive(self) -> int:
-        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise VaultLocked("another process is using this relay folder") from error
-        return descriptor
+    def _break(self) -> None:
+        self._broken = True
 
     def _write_loop(self, database: sqlite3.Connection) -> None:
         ended = False
@@ -156,6 +127,9 @@ class EmbeddedStore:
                     continue
                 running.append(job)
             self._write_group(database, running)
+        if self._journal == "WAL" and not self._broken:
+            with contextlib.suppress(sqlite3.Error):  # what is in the log only is read from there at the next start
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
 
     def _write_group(self, database: sqlite3.Connection, jobs: list[tuple[Work[Any], Future[Any]]]) -> None:
@@ -163,15 +137,15 @@ class EmbeddedStore:
             return
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            if self._broken:
-                raise ProblemError(Problem.UNAVAILABLE)
+            self._require_whole()
             database.execute("BEGIN IMMEDIATE")
             for work, future in jobs:
                 results.append((future, *_attempt(database, work)))
+            self._require_whole()
             database.execute("COMMIT")
         except Exception as error:
             problem = error if isinstance(error, ProblemError) else disk_problem(error)
-            self._abandon(database, problem)
+            self._abandon(database, problem, is_busy(error))
             for _, future in jobs:
                 future.set_exception(problem)
             return
@@ -181,13 +155,18 @@ class EmbeddedStore:
             else:
                 future.set_exception(failed)
 
-    def _abandon(self, database: sqlite3.Connection, problem: ProblemError) -> None:
+    def _require_whole(self) -> None:
+        """Before the work, and once more after it: a sync in the work itself, or of an upload beside it, may fail."""
+        if self._broken:  # spec: LIFE-15
+            raise ProblemError(Problem.UNAVAILABLE)
+
+    def _abandon(self, database: sqlite3.Connection, problem: ProblemError, busy: bool) -> None:
         try:
             if database.in_transaction:
                 database.execute("ROLLBACK")
         except sqlite3.Error:
             self._broken = True
-        if problem.problem is not Problem.DISK_FULL:  # spec: LIFE-8
+        if problem.problem is not Problem.DISK_FULL and not busy:  # spec: LIFE-8
             self._broken = True
 
 
@@ -195,9 +174,9 @@ def _attempt(database: sqlite3.Connection, work: Work[T]) -> tuple[T | None, Bas
     database.execute("SAVEPOINT job")
     try:
         value = work(database)
-    except sqlite3.OperationalError:
-        raise  # the whole group fails: the database, not this piece of work, is in trouble
     except Exception as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+            raise  # the whole group fails: the database, not this piece of work, is in trouble
         database.execute("ROLLBACK TO job")
         database.execute("RELEASE job")
         return None, error
@@ -205,17 +184,15 @@ def _attempt(database: sqlite3.Connection, work: Work[T]) -> tuple[T | None, Bas
     return value, None
 
 
-def disk_problem(error: Exception) -> ProblemError:
-    """DISK_FULL when that is what happened, else UNAVAILABLE."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    full = full or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-    return ProblemError(Problem.DISK_FULL if full else Problem.UNAVAILABLE)
-
-
-def sync_folder(folder: Path) -> None:
-    """fsync of a directory, so that a rename in it survives a crash."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def lock(folder: Path) -> int:
+    """Take the folder for this process; closing the descriptor gives it back. Raises VaultLocked."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        os.fsync(descriptor)
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
         os.close(descriptor)
+        raise VaultLocked("another process is using this relay folder") from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
