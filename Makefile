@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SLICE ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit mutants vectors bench-small engine-model lock clean
+.PHONY: help demo test check lint types unit faults mutants vectors bench-small engine-model lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -36,6 +36,9 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+faults: $(STAMP) ## kill, EIO and ENOSPC at every write of a relay and of a vault folder; needs strace (SLICE=K/N)
+	STRONGROOM_FAULTS=$(SLICE) $(BIN)/python -m pytest -n 2 --dist worksteal -q tests/faults
 
 mutants: $(STAMP) ## remove each check in turn; a test that cites it must fail (SLICE=K/N for a part)
 	$(BIN)/python tools/mutants.py --slice $(SLICE)

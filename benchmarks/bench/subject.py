@@ -1,0 +1,202 @@
+"""What Strongroom does inside one process when it is measured; prints one JSON object.
+
+    python -m bench.subject create|login FOLDER RELAY       a device on a new account, or a fresh one
+    python -m bench.subject backup FOLDER DATABASE          everything in an app's database
+    python -m bench.subject media FOLDER FILES              every file below FILES, as messages
+    python -m bench.subject commits FOLDER DATA COUNT SECS  COUNT times 100 newer messages, or for SECS seconds
+    python -m bench.subject tidy FOLDER                     what an idle device does
+    python -m bench.subject screen FOLDER RELAY             a fresh device's first screen
+    python -m bench.subject chats FOLDER                    the newest 50 messages of 50 chats
+
+A random secret stands for the passphrase, so nothing is stretched (Argon2 costs what it costs, by choice).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from bench.app_data import AppData
+from strongroom import Row, Vault, account
+from strongroom.engine.reading import newest_of, recent_rows
+from strongroom.transport import open_transport
+from strongroom_protocol.keys.secrets import UnlockSecret
+from strongroom_protocol.keys.slots import Unlock
+from strongroom_protocol.manifest.slots import Kdf, SlotKind
+
+NAME = "bench"
+SCREEN_CHATS = 200
+SCREEN_OPEN = 20
+NEWEST = 50
+
+
+def opener(name: str, salt: bytes, kdf: Kdf) -> Unlock:
+    """A slot that no Argon2 stands before."""
+    return Unlock(SlotKind.RECOVERY, UnlockSecret(bytes(32)))
+
+
+async def create(folder: Path, relay: str) -> dict[str, Any]:
+    transport = await open_transport(relay, create=True)
+    session = await account.create(
+        folder, transport, relay=relay, name=NAME, device_name="", openers=[(opener, "code")]
+    )
+    await Vault(session, name=NAME, relay=relay).close()
+    return {}
+
+
+async def login(folder: Path, relay: str) -> dict[str, Any]:
+    await (await _login(folder, relay)).close()
+    return {}
+
+
+async def _login(folder: Path, relay: str) -> Vault:
+    transport = await open_transport(relay)
+    session = await account.login(folder, transport, relay=relay, name=NAME, opener=opener)
+    return Vault(session, name=NAME, relay=relay)
+
+
+async def backup(folder: Path, database: Path) -> dict[str, Any]:
+    from bench.app_reader import columns_of
+
+    async with await Vault.open(folder) as vault:
+        start = time.perf_counter()
+        added = await vault.import_(columns_of(database))
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "rows": sum(added.written.values())} | await _at_rest(vault)
+
+
+async def media(folder: Path, files: Path) -> dict[str, Any]:
+    from bench.app_reader import file_rows
+    from strongroom.importing import import_rows
+
+    async with await Vault.open(folder) as vault:
+        start = time.perf_counter()
+        added = await import_rows(vault._session, file_rows(files), files=lambda path: (files / path).open("rb"))
+        return {"seconds": time.perf_counter() - start, "rows": sum(added.written.values())}
+
+
+async def commits(folder: Path, data: Path, count: int, seconds: float) -> dict[str, Any]:
+    """Bytes at the transport and time of each commit: append returns when durable here, flush when at the relay."""
+    sent: list[int] = []
+    heads: list[int] = []
+    batches: list[int] = []
+    whole: list[float] = []
+    durable: list[float] = []
+    source = AppData.read(data)
+    async with await Vault.open(folder) as vault:
+        session = vault._session
+        await vault.chats()  # warm: the newest state is here
+        until = time.perf_counter() + seconds
+        for number in range(count):
+            if time.perf_counter() > until:
+                break
+            lots = _lots(source, number)
+            before, start = session.transport.bytes_sent, time.perf_counter()
+            for chat, rows in lots.items():
+                await vault.append(chat, rows)
+            durable.append(time.perf_counter() - start)
+            await vault.flush()
+            whole.append(time.perf_counter() - start)
+            sent.append(session.transport.bytes_sent - before)
+            head = session.stored_head()
+            heads.append(len(head.message) + head.body_size)
+            if session.base is not None and session.base.body.tail:
+                batches.append(session.base.body.tail[-1].ref.size)
+        return {
+            "ms": [1000 * value for value in whole], "append_ms": [1000 * value for value in durable],
+            "sent": sent, "heads": heads, "batches": batches,
+        } | await _at_rest(vault)  # fmt: skip
+
+
+def _lots(data: AppData, number: int) -> dict[str, list[Row]]:
+    from bench.app_reader import app_rows
+
+    lots: defaultdict[str, list[Row]] = defaultdict(list)
+    for chat, row in app_rows(data, number):
+        lots[chat].append(row)
+    return lots
+
+
+async def tidy(folder: Path) -> dict[str, Any]:
+    from strongroom.importing import tidy as merge
+
+    async with await Vault.open(folder) as vault:
+        before, start = vault._session.transport.bytes_sent, time.perf_counter()
+        await merge(vault._session)
+        found = {"seconds": time.perf_counter() - start, "sent": vault._session.transport.bytes_sent - before}
+        return found | await _at_rest(vault)
+
+
+async def screen(folder: Path, relay: str) -> dict[str, Any]:
+    """From the unlocked device to 200 chats with previews and the newest messages of 20."""
+    vault = await _login(folder, relay)
+    session = vault._session
+    transport = session.transport
+    asked, got, start = transport.requests, transport.bytes_received, time.perf_counter()
+    snapshot = await session.load(await session.sync())
+    rows = (await recent_rows(snapshot))[:SCREEN_CHATS]
+    found = await newest_of(snapshot, rows[:SCREEN_OPEN], NEWEST)
+    seconds = time.perf_counter() - start
+    if snapshot.source.damage or not all(found):
+        raise SystemExit("the first screen is not complete")
+    result = {
+        "seconds": seconds, "bytes": transport.bytes_received - got, "requests": transport.requests - asked,
+        "chats": len(rows), "messages": sum(sum(map(len, span)) for span in found),
+    }  # fmt: skip
+    await vault.close()
+    return result
+
+
+async def chats(folder: Path) -> dict[str, Any]:
+    """The newest 50 of 50 chats, spread over the list, each read for the first time on this device."""
+    milliseconds: list[float] = []
+    received: list[int] = []
+    async with await Vault.open(folder) as vault:
+        transport = vault._session.transport
+        listed = await vault.chats()
+        step = max(1, len(listed) // 50)
+        for chat in listed[::step][:50]:
+            got, start = transport.bytes_received, time.perf_counter()
+            await vault.newest(chat.conversation, count=NEWEST)
+            milliseconds.append(1000 * (time.perf_counter() - start))
+            received.append(transport.bytes_received - got)
+        busiest = max(listed, key=lambda chat: chat.rows).conversation
+    return {
+        "ms": statistics.median(milliseconds), "ms_worst": max(milliseconds), "bytes": statistics.median(received),
+        "bytes_worst": max(received), "busiest": busiest,
+    }  # fmt: skip
+
+
+async def _at_rest(vault: Vault) -> dict[str, Any]:
+    """Sealed bytes that the newest state consists of; what was dropped stays for the window besides."""
+    snapshot = await vault._session.snapshot()
+    return {
+        "live": sum([ref.size async for ref, _ in snapshot.objects()]),
+        "runs": len(snapshot.root.runs),
+    }
+
+
+_VERBS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+    "create": create, "login": login, "backup": backup, "media": media, "commits": commits, "tidy": tidy, "screen": screen,
+    "chats": chats,
+}  # fmt: skip
+_KINDS: dict[str, Callable[[str], Any]] = {"folder": Path, "database": Path, "files": Path, "data": Path, "count": int, "seconds": float}
+
+
+def main() -> None:
+    """The verb's object on stdout."""
+    verb = _VERBS[sys.argv[1]]
+    names = [name for name in verb.__annotations__ if name != "return"]
+    arguments = [_KINDS.get(name, str)(text) for name, text in zip(names, sys.argv[2:], strict=True)]
+    print(json.dumps(asyncio.run(verb(*arguments))))  # type: ignore[arg-type] # all are coroutines
+
+
+if __name__ == "__main__":
+    main()
