@@ -22,7 +22,7 @@ from strongroom.account import SecretsOrUnlock
 from strongroom.engine.reading import spans
 from strongroom.engine.snapshot import Snapshot
 from strongroom.formats import ImportOptions, ImportReport, importer_named
-from strongroom.importing import Added, Imported
+from strongroom.importing import Added, Imported, import_rows
 from strongroom.session import Session
 from strongroom.state import State
 from strongroom.transport import open_transport
@@ -101,7 +101,7 @@ class Device:
         return await self.session.snapshot(fresh=fresh)
 
     async def add(self, rows: Iterable[Imported]) -> Added:
-        return await self.vault.import_rows(rows)
+        return await import_rows(self.session, rows)
 
     def close(self) -> None:
         self.session.state.close()

@@ -15,21 +15,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from strongroom.codes import new_recovery_code, recovery_code, recovery_code_text
     from strongroom.columns import Columns
     from strongroom.compose import member, message, title
     from strongroom.records import (
         Attachment,
         ChatMessage,
         DeviceInfo,
+        ImportResult,
         MessageRef,
         Progress,
         Restored,
         Status,
     )
     from strongroom.vault import Vault
-    from strongroom_protocol.errors import StrongroomError
+    from strongroom_protocol.errors import (
+        ImportRefused,
+        IncompleteError,
+        InvalidArgument,
+        NotFound,
+        ReadOnly,
+        RelayConflict,
+        RelayRefused,
+        RelayUnreachable,
+        StorageFull,
+        StrongroomError,
+        UntrustedDataError,
+        UpgradeRequired,
+        VaultLocked,
+        WrongSecret,
+    )
     from strongroom_protocol.keys.names import passphrase
-    from strongroom_protocol.keys.recovery_code import parse as recovery_code
     from strongroom_protocol.rows.model import ConversationKind, DeleteKind, Kind, Op, Row
 
 __all__ = [
@@ -39,23 +55,53 @@ __all__ = [
     "ConversationKind",
     "DeleteKind",
     "DeviceInfo",
+    "ImportRefused",
+    "ImportResult",
+    "IncompleteError",
+    "InvalidArgument",
     "Kind",
     "MessageRef",
+    "NotFound",
     "Op",
     "Progress",
+    "ReadOnly",
+    "RelayConflict",
+    "RelayRefused",
+    "RelayUnreachable",
     "Restored",
     "Row",
     "Status",
+    "StorageFull",
     "StrongroomError",
+    "UntrustedDataError",
+    "UpgradeRequired",
     "Vault",
+    "VaultLocked",
+    "WrongSecret",
     "member",
     "message",
+    "new_recovery_code",
     "passphrase",
     "recovery_code",
+    "recovery_code_text",
     "title",
 ]
 
 _PLACES = {
+    "ImportResult": ("strongroom.records", "ImportResult"),
+    "ImportRefused": ("strongroom_protocol.errors", "ImportRefused"),
+    "IncompleteError": ("strongroom_protocol.errors", "IncompleteError"),
+    "InvalidArgument": ("strongroom_protocol.errors", "InvalidArgument"),
+    "NotFound": ("strongroom_protocol.errors", "NotFound"),
+    "ReadOnly": ("strongroom_protocol.errors", "ReadOnly"),
+    "RelayConflict": ("strongroom_protocol.errors", "RelayConflict"),
+    "RelayRefused": ("strongroom_protocol.errors", "RelayRefused"),
+    "RelayUnreachable": ("strongroom_protocol.errors", "RelayUnreachable"),
+    "StorageFull": ("strongroom_protocol.errors", "StorageFull"),
+    "UntrustedDataError": ("strongroom_protocol.errors", "UntrustedDataError"),
+    "UpgradeRequired": ("strongroom_protocol.errors", "UpgradeRequired"),
+    "VaultLocked": ("strongroom_protocol.errors", "VaultLocked"),
+    "WrongSecret": ("strongroom_protocol.errors", "WrongSecret"),
     "Attachment": ("strongroom.records", "Attachment"),
     "ChatMessage": ("strongroom.records", "ChatMessage"),
     "Columns": ("strongroom.columns", "Columns"),
@@ -72,7 +118,9 @@ _PLACES = {
     "Vault": ("strongroom.vault", "Vault"),
     "StrongroomError": ("strongroom_protocol.errors", "StrongroomError"),
     "passphrase": ("strongroom_protocol.keys.names", "passphrase"),
-    "recovery_code": ("strongroom_protocol.keys.recovery_code", "parse"),
+    "new_recovery_code": ("strongroom.codes", "new_recovery_code"),
+    "recovery_code": ("strongroom.codes", "recovery_code"),
+    "recovery_code_text": ("strongroom.codes", "recovery_code_text"),
     "Kind": ("strongroom_protocol.rows.model", "Kind"),
     "Op": ("strongroom_protocol.rows.model", "Op"),
     "Row": ("strongroom_protocol.rows.model", "Row"),

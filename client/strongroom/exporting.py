@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from strongroom.engine.reading import spans
 from strongroom.engine.snapshot import Snapshot
+from strongroom.exporting_files import ExportedFiles
 from strongroom.formats.export_json import Chat, export_json
 from strongroom_protocol.rows.merge import Order, facts, fold
 from strongroom_protocol.rows.model import Op, Row
@@ -19,10 +20,14 @@ from strongroom_protocol.rows.table import Frame
 FACTS = (Op.CONVERSATION, Op.MEMBER, Op.SOURCE)
 
 
-async def export_snapshot(snapshot: Snapshot, target: Path) -> dict[str, int]:
+async def export_snapshot(
+    snapshot: Snapshot, target: Path, *, media: bool = True, staged: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, int]:  # fmt: skip
     """Write every conversation of a snapshot in the native form; returns the exporter's counts and `conversations`.
 
-    Memory: one stretch of one conversation. What is damaged is missing and noted in the snapshot's source.
+    With `media`, files are written beside the chats, each once. Memory: one stretch of one conversation. What is
+    damaged is missing and noted in the snapshot's source. `progress` gets the rows written so far.
     """
     loop = asyncio.get_running_loop()
     keys = await snapshot.keys()
@@ -46,10 +51,13 @@ async def export_snapshot(snapshot: Snapshot, target: Path) -> dict[str, int]:
                 yield Chat(conversation, known, fold(conversation, rows, order))
 
     try:
-        counts = await loop.run_in_executor(None, lambda: export_json(target, chats()))
+        files = ExportedFiles(snapshot.source, loop, stopped, staged, progress)
+        counts = await loop.run_in_executor(
+            None, lambda: export_json(target, chats(), files if media else files.passed)
+        )
     finally:
         stopped.set()
-    return counts | {"conversations": exported}
+    return counts | {"conversations": exported, "files": files.written}
 
 
 def _blocking(

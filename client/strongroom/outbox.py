@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from strongroom.engine.fold import joined
+from strongroom.engine.rows import joined
 from strongroom.state import State
 from strongroom_protocol.errors import InvalidArgument, UntrustedDataError
 from strongroom_protocol.rows.frame import decode_frame, encode_frame
 from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.media_refs import part_refs
 from strongroom_protocol.rows.model import Origin
 from strongroom_protocol.rows.table import Frame
 
@@ -49,6 +50,8 @@ class Outbox:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self.folder = state.folder / "outbox"
+        """Where sealed parts of files wait."""
         self.changed: Callable[[], None] = lambda: None
         key = state.get(_KEY)
         if key is None:
@@ -91,6 +94,15 @@ class Outbox:
             taken.last, taken.rows = number, taken.rows + count
         taken.conversations = {key: joined(frames) for key, frames in grouped.items()}
         return taken
+
+    def staged(self) -> set[bytes]:
+        """The media parts that waiting rows name."""
+        return {
+            part.name
+            for frame in self.take(rows=WAITING_ROWS * 2).conversations.values()
+            for detail in frame.detail
+            for part in part_refs(detail)
+        }
 
     def waiting(self) -> tuple[int, int]:
         """Rows and bytes that wait."""

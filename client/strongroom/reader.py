@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from strongroom.cache import Cache
-from strongroom.engine.fold import joined
-from strongroom.engine.reading import chat_rows, newest
+from strongroom.engine.reading import chat_rows, newest, row_of
+from strongroom.engine.rows import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom.outbox import Outbox
 from strongroom.records import PENDING, ChatMessage, MessageRef
@@ -52,7 +52,7 @@ class Reader:
     async def newest(self, chat: str, count: int) -> list[ChatMessage]:
         """The newest messages of a chat (by id or title), oldest first."""
         snapshot = await self.current()
-        row = find_chat(await self._listed(snapshot), chat)
+        row = await self._find(snapshot, chat)
         frames = await newest(snapshot, row, count)
         if not frames:
             return []
@@ -70,7 +70,7 @@ class Reader:
     async def around(self, chat: str, time: int, count: int) -> list[ChatMessage]:
         """Up to `count` messages before `time` (ms) and as many from it on, oldest first."""
         snapshot = await self.current()
-        ident = find_chat(await self._listed(snapshot), chat).conversation
+        ident = (await self._find(snapshot, chat)).conversation
         earlier = await backwards(snapshot, ident, until=time - 1, count=count) if time > 0 else []
         later = await forwards(snapshot, ident, since=time, count=count)
         return [ChatMessage.of(ident, message) for message in (*earlier[-count:], *later[:count])]
@@ -78,11 +78,16 @@ class Reader:
     async def message(self, chat: str, ident: str, time: int | None) -> ChatMessage:
         """One message. Raises NotFound."""
         snapshot = await self.current()
-        name = find_chat(await self._listed(snapshot), chat).conversation
+        name = (await self._find(snapshot, chat)).conversation
         found = await find(snapshot, name, ident, time=time)
         if found is None:
-            raise NotFound("no message of that chat has this id")
+            raise NotFound("no message of that chat has this id", hint="`strongroom show CHAT --json` lists ids")
         return ChatMessage.of(name, found)
+
+    async def _find(self, snapshot: Snapshot, chat: str) -> DirectoryRow:
+        """By id, which reads one page of the directory at most, else by title. Raises NotFound."""
+        row = await row_of(snapshot, chat)
+        return find_chat(await self._listed(snapshot), chat) if row is None else row
 
     async def _listed(self, snapshot: Snapshot) -> list[DirectoryRow]:
         if self.last is snapshot and self._chats is not None and self._chats[0] == snapshot.head.hash:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from strongroom.engine.audit import Audit
 from strongroom_protocol.rows.detail import ATTACHMENTS, SENDER_NAME
 from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import Detail, Row
+
+if TYPE_CHECKING:
+    from strongroom.formats.base import ImportReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,27 @@ PENDING = 0
 """Batch number of rows that wait in the outbox: no committed batch has it."""
 
 
+Step = Literal["import", "restore", "verify", "export", "upload"]
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a long step is. `total` is None where it is not known; `unit` says of what."""
 
-    step: Literal["import", "restore", "verify", "export", "upload"]
+    step: Step
     done: int
     total: int | None
     unit: Literal["bytes", "records"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did: records written by operation, messages that were there already, commits, what was read."""
+
+    written: dict[str, int]
+    known: int
+    commits: int
+    report: ImportReport
 
 
 @dataclass(frozen=True, slots=True)

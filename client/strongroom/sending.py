@@ -16,9 +16,13 @@ from strongroom_protocol.errors import StorageFull, StrongroomError
 if TYPE_CHECKING:
     from strongroom.engine.change import Change
     from strongroom.session import Session
+    from strongroom_protocol.seal.media import Media
 
 GATHER_S = 0.2
 """How long a commit waits for further messages: well within the second in which another device shows them."""
+
+IDLE_S = 30.0
+"""How long nothing was appended before a device merges runs: it has the time, and the next commits stay small."""
 
 BACKOFF_S = (1.0, 60.0)
 """First and longest wait after a failure."""
@@ -30,16 +34,26 @@ async def send(session: Session, outbox: Outbox) -> int:
     from strongroom.importing import write_rows
 
     taken = Taken()
+    done: list[Media] = []
+    folder = outbox.folder
+    staged = folder.exists()
+    if staged:  # files are rare: who only writes texts never loads what seals them
+        from strongroom import outgoing
 
     async def build(change: Change) -> bool:
-        nonlocal taken
+        nonlocal taken, done
         taken = outbox.take()
         if not taken.rows:
             return False
+        if staged:
+            names, done = await outgoing.bring(session, folder, list(taken.conversations.values()))
+            change.uploaded |= names
         await write_rows(session, change, taken.conversations)
         return True
 
     await commit(session, build, entries=lambda: taken.last)
+    if done:
+        outgoing.forget(folder, done)
     return taken.rows
 
 
@@ -97,9 +111,16 @@ class Sender:
 
     async def _run(self) -> None:
         pause, longest = BACKOFF_S
+        untidy = False
         while True:
-            await self._wanted.wait()
+            try:
+                await asyncio.wait_for(self._wanted.wait(), IDLE_S if untidy else None)
+            except TimeoutError:
+                untidy = False
+                await self._tidy()
+                continue
             self._wanted.clear()
+            untidy = True
             await asyncio.sleep(GATHER_S)
             try:
                 await self.flush()
@@ -108,6 +129,13 @@ class Sender:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads devices, hides nothing
                 pause = min(2 * pause, longest)
                 self._wanted.set()
+
+    async def _tidy(self) -> None:
+        """Merge runs while nobody is waiting; a failure is met again, and told, when something is to be saved."""
+        from strongroom.importing import tidy
+
+        with contextlib.suppress(StrongroomError):
+            await tidy(self._session)
 
     async def _told(self, error: StrongroomError | None) -> None:
         async with self._moved:

@@ -136,8 +136,9 @@ class State:
 
 def _checked(folder: Path) -> sqlite3.Connection:
     try:
-        database = _connect(folder)
-        (version,) = database.execute("PRAGMA user_version").fetchone()
+        with _translated():
+            database = _connect(folder)
+            (version,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
     if version == 1:

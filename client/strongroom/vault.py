@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from strongroom.cache import Cache
 from strongroom.engine.audit import Audit, audit
 from strongroom.outbox import Outbox
 from strongroom.reader import Reader
-from strongroom.records import ChatMessage, DeviceInfo, MessageRef, Progress, Restored, Status
+from strongroom.records import Attachment, ChatMessage, DeviceInfo, ImportResult, MessageRef, Progress, Restored, Status
 from strongroom.sending import Sender
 from strongroom.session import Session, now_ms
 from strongroom.state import State
 from strongroom.transport import open_transport
 from strongroom_protocol.engine.directory import DirectoryRow
-from strongroom_protocol.errors import InvalidArgument, RelayUnreachable, StrongroomError
+from strongroom_protocol.errors import InvalidArgument, NotFound, RelayUnreachable, StrongroomError
 from strongroom_protocol.keys import names
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
@@ -36,8 +37,11 @@ from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.model import DeleteKind, Kind, Op, Row
 
 if TYPE_CHECKING:
-    from strongroom import importing
     from strongroom.account import SecretsOrUnlock
+    from strongroom.columns import Columns
+    from strongroom.formats import ImportOptions
+    from strongroom.records import Step
+    from strongroom_protocol.seal.media import Media
 
 APPEND_ROWS = 65_536
 """Rows in one `append`; an archive goes in by `import_`."""
@@ -120,6 +124,10 @@ class Vault:
             state.close()
             raise
         vault = cls(session, name=state.require("name").decode(), relay=address)
+        if vault._outbox.folder.exists():
+            from strongroom import outgoing
+
+            outgoing.clean(vault._outbox.folder, vault._outbox)
         if session.may_write and vault._outbox.waiting()[0]:
             vault._sender.start()
         return vault
@@ -207,6 +215,37 @@ class Vault:
         self._outbox.add([unstamped(chat, taken)])
         return [MessageRef(chat, row.id or "", row.time) for row in taken if row.op == Op.PUT]
 
+    async def attach(
+        self, chat: str, *files: Path | tuple[str, BinaryIO], text: str | None = None, sender: str | None = None,
+        sender_name: str | None = None, time: int | None = None, id: str | None = None, mime: str | None = None,
+        role: str | None = None, progress: OnProgress | None = None,
+    ) -> MessageRef:  # fmt: skip
+        """A message with files: paths, or (name, binary stream) pairs of any length. Durable here on return.
+
+        They are sealed into the outbox in constant memory; the originals may go. `mime` is guessed unless given; `role`
+        is photo, video, gif, voice, round, audio, document or sticker. Raises what `append` raises; OSError.
+        """
+        from strongroom import outgoing
+        from strongroom.compose import message
+
+        self._session.require_writer()
+        await self._sender.room()
+        report = None if progress is None else _counted("upload", None, progress)
+        found = []
+        with contextlib.ExitStack() as opened:
+            for file in files:
+                name, stream = file if isinstance(file, tuple) else (file.name, opened.enter_context(file.open("rb")))
+                attachment = await outgoing.stage_attachment(
+                    self._session, self._outbox.folder, stream, chat=chat, name=name, mime=mime, role=role,
+                    progress=report,
+                )  # fmt: skip
+                found.append(attachment)
+        row = message(
+            text, sender=sender, sender_name=sender_name, time=time, id=id, kind=Kind.MEDIA, attachments=found
+        )
+        (ref,) = await self.append(chat, row)
+        return ref
+
     async def edit(
         self, message: MessageRef | ChatMessage, text: str | None, *, sender: str | None = None,
         kind: Kind = Kind.TEXT, at: int | None = None,
@@ -230,14 +269,29 @@ class Vault:
         self._session.require_writer()
         await self._sender.flush()
 
-    async def import_rows(
-        self, rows: Iterable[importing.Imported], *, progress: Callable[[int], None] | None = None
-    ) -> importing.Added:
-        """Commit imported rows; those that are there already are skipped."""
-        from strongroom import importing
+    async def import_(
+        self, sources: Path | Iterable[Path] | Iterable[Columns], *, format: str | None = None,
+        options: ImportOptions | None = None, progress: OnProgress | None = None,
+    ) -> ImportResult:  # fmt: skip
+        """Commit what is new in exports (files or folders, docs/formats.md) or in an app's own rows, as columns.
+
+        Again and again: what is there already is not added twice, and an interrupted import goes on where it was.
+        Raises ImportRefused, InvalidArgument, StorageFull; what was committed before stays.
+        """
+        from strongroom import archives
+        from strongroom.columns import Columns
+        from strongroom.formats import ImportOptions
 
         self._session.require_writer()
-        return await importing.import_rows(self._session, rows, progress=progress)
+        given = iter([sources] if isinstance(sources, Path) else sources)
+        first = next(given, None)
+        rest = chain([] if first is None else [first], given)
+        if isinstance(first, Columns):
+            return await archives.import_chunks(self._session, cast("Iterable[Columns]", rest), progress=progress)
+        return await archives.import_paths(
+            self._session, cast("Iterable[Path]", rest), format=format, options=options or ImportOptions(),
+            progress=progress,
+        )  # fmt: skip
 
     # Reading ------------------------------------------------------------------------------------------------------
 
@@ -261,6 +315,24 @@ class Vault:
         """One message by its id; its `time` saves searching the chat. Raises NotFound."""
         return await self._reader.message(chat, ident, time)
 
+    def media(self, attachment: Attachment, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a file, from any position; each piece is verified before it is yielded.
+
+        Raises NotFound for a file that is not here (`attachment.state`), UntrustedDataError at the first bad byte.
+        """
+        from strongroom.media_reading import read
+
+        staged = self._outbox.folder
+        return read(self._session.source(), _media(attachment), offset, length, staged=staged)
+
+    async def save(self, attachment: Attachment, path: Path, *, progress: OnProgress | None = None) -> None:
+        """Write a file to `path`, whole or not at all; an interrupted one (`path`.part) goes on where it was."""
+        from strongroom.media_reading import download
+
+        media = _media(attachment)
+        report = None if progress is None else _counted("restore", media.size, progress)
+        await download(self._session.source(), media, path, staged=self._outbox.folder, progress=report)
+
     def damage(self) -> dict[str, str]:
         """Objects that the last read could not use: name (hex) to class of failure."""
         last = self._reader.last
@@ -268,11 +340,17 @@ class Vault:
 
     # Everything ---------------------------------------------------------------------------------------------------
 
-    async def export_json(self, folder: Path) -> dict[str, int]:
-        """Write everything to `folder` in the native lossless form: the same state gives the same bytes anywhere."""
+    async def export(self, folder: Path, *, media: bool = True, progress: OnProgress | None = None) -> dict[str, int]:
+        """Write everything to `folder` in the native lossless form: the same state gives the same bytes anywhere.
+
+        Files lie beside the chats unless `media` is false. Returns what was written, by type. What is damaged is left
+        out, and named by `damage`.
+        """
         from strongroom.exporting import export_snapshot
 
-        return await export_snapshot(await self._reader.current(), folder)
+        report = None if progress is None else lambda done: progress(Progress("export", done, None, "records"))
+        snapshot = await self._reader.current()
+        return await export_snapshot(snapshot, folder, media=media, staged=self._outbox.folder, progress=report)
 
     async def restore(self, *, progress: OnProgress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised."""
@@ -289,6 +367,18 @@ class Vault:
         async with self._session.lock:
             snapshot = await self._session.snapshot(fresh=True)
         return await audit(snapshot, progress=_bytes("verify", progress))
+
+    async def compact(self) -> bool:
+        """Pack the history as small as it gets and take out what was erased; for an idle device with a good connection.
+
+        It may send as much as the vault holds. Returns whether there was anything to do. Other devices go on writing;
+        the one that loses the race begins again.
+        """
+        from strongroom import commit
+        from strongroom.engine import compaction
+
+        folded = await commit.commit(self._session, compaction.fold_tail)
+        return await commit.commit(self._session, compaction.compact) is not None or folded is not None
 
     async def status(self) -> Status:
         """How fresh, how much, who, and what waits."""
@@ -321,5 +411,18 @@ def _ref(message: MessageRef | ChatMessage) -> MessageRef:
     return message.ref if isinstance(message, ChatMessage) else message
 
 
-def _bytes(step: str, progress: OnProgress | None) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(Progress(step, done, total, "bytes"))  # type: ignore[arg-type]
+def _media(attachment: Attachment) -> Media:
+    from strongroom_protocol.seal.media import Media
+
+    descriptor = attachment.raw.get(22)
+    if type(descriptor) is not bytes:
+        raise NotFound(f"this file is not in the vault ({attachment.state})", hint=attachment.reason or "")
+    return Media.decode(descriptor)
+
+
+def _bytes(step: Step, progress: OnProgress | None) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(Progress(step, done, total, "bytes"))
+
+
+def _counted(step: Step, total: int | None, progress: OnProgress) -> Callable[[int], None]:
+    return lambda done: progress(Progress(step, done, total, "bytes"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from strongroom.engine.fold import joined
+from strongroom.engine.rows import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.refs import FrameRef
 from strongroom_protocol.rows.ids import conversation_key

@@ -29,12 +29,14 @@ class Limits:
     account_name_bytes: int = 128
 
     # Objects (chapter 05)
-    object_bytes: int = 64 * MIB  # one sealed object; media are split into parts of this size
+    object_bytes: int = 64 * MIB  # one sealed object
     object_floor: int = 256  # smallest padded plaintext of an object
     chunk_floor: int = 64  # smallest padded plaintext of a chunk that is read alone
     chunk_bytes: int = 16 * MIB  # plaintext of one chunk: a frame at its limit
     object_chunks: int = 65_536
     media_chunk_bytes: int = 256 * KIB  # AEAD and hashing are fastest between 64 KiB and 1 MiB a call
+    media_part_chunks: int = 32  # a part of a file is 8 MiB: several are sealed and uploaded at once in little memory
+    media_parts: int = 8_192  # of one file: 64 GiB
     frame_ratio_bytes: int = 16 * MIB  # declared plaintext of one frame; nothing inflates beyond what it declares
 
     # Keyring and head (chapters 04, 09)

@@ -203,3 +203,27 @@ async def test_the_outbox_is_unreadable_without_the_key(bench: Bench) -> None:
             found = path.read_bytes()
             assert b"canary" not in found
             assert b"the chat" not in found
+
+
+async def test_an_idle_device_tidies_up_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while without messages runs are merged; a failure of that disturbs nobody."""
+    called = asyncio.Event()
+    times = 0
+
+    async def tidy(session: Any) -> None:
+        nonlocal times
+        times += 1
+        called.set()
+        raise RelayUnreachable("no answer")
+
+    monkeypatch.setattr(sending, "IDLE_S", 0.01)
+    monkeypatch.setattr("strongroom.importing.tidy", tidy)
+    device = await bench.create()
+    for count in (1, 2):
+        called.clear()
+        await device.vault.append("c", message("x"))
+        async with asyncio.timeout(20):
+            await called.wait()
+        await asyncio.sleep(0.1)
+        assert times == count
+    assert (await device.vault.status()).problem == ""

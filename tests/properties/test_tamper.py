@@ -35,8 +35,9 @@ from strongroom_protocol.manifest.head import Delta, check_delta, parse_head
 from strongroom_protocol.manifest.keyring import check_succession, parse_keyring
 from strongroom_protocol.manifest.receipt import Chain, Receipt, verify_receipt
 from strongroom_protocol.manifest.slots import SlotSet
-from strongroom_protocol.seal import chunks, media
-from strongroom_protocol.seal.media import MediaSealer
+from strongroom_protocol.seal import chunks
+from strongroom_protocol.seal.media import Media, PartShape, part_shape
+from strongroom_protocol.seal.media_parts import MediaSealer, PartOpener
 from strongroom_protocol.seal.objects import HEADER_BYTES, ObjectOpener, ObjectType, object_name, open_object
 from strongroom_protocol.wire import cbor, cose
 
@@ -140,15 +141,29 @@ def _chunk_with_any_digest() -> Target:
     return Target(chunks.cut_out(data, refs[1], subject="x"), read, frozenset({Failure.SEAL}))
 
 
-def _media() -> Target:
+def _media() -> tuple[Media, bytes, PartShape]:
     content = b"a picture"
-    sealer = MediaSealer(epoch_keys(), WRITER, len(content), hashlib.sha256(content).digest())
-    (part,) = [b"".join(part) for part in sealer.parts([content], iter([1]), iter([bytes(32)]))]
-    described = sealer.media()
-    opener = ObjectOpener(opening(), ACCOUNT, part[:HEADER_BYTES], ObjectType.MEDIA, subject="x")
+    sealer = MediaSealer(epoch_keys(), bytes(range(16)))
+    (part,) = [part.seal() for part in [*sealer.take(content), *sealer.end()]]
+    media = sealer.media([(part.name, part.table)])
+    return media, part.data, part_shape(media.size, 0)
+
+
+def _opener(media: Media, data: bytes, table: bytes) -> PartOpener:
+    return PartOpener(media, 0, opening(), ACCOUNT, data[:HEADER_BYTES], table)
+
+
+def _media_chunk() -> Target:
+    media, data, shape = _media()
+    opener = _opener(media, data, data[shape.table[0] :])
+    chunk = data[HEADER_BYTES : shape.table[0]]
+    return Target(chunk, lambda given: opener.chunk(0, given), frozenset({Failure.DIGEST}))
+
+
+def _media_table() -> Target:
+    media, data, shape = _media()
     return Target(
-        part[HEADER_BYTES:], lambda data: media.open_chunk(described, 0, opener, data, subject="x"),
-        frozenset({Failure.DIGEST}),
+        data[shape.table[0] :], lambda given: _opener(media, data, given), frozenset({Failure.DIGEST})
     )  # fmt: skip
 
 
@@ -169,7 +184,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "head": _head, "first keyring": lambda: _keyring(0), "keyring with a handover": lambda: _keyring(2, 8),
     "handover": _handover, "receipt": _receipt, "batch": _batch, "object": _object,
     "object under any name": _object_under_any_name, "chunk": _chunk, "chunk with any digest": _chunk_with_any_digest,
-    "media chunk": _media, "slot set": _slot_set,
+    "media chunk": _media_chunk, "media table": _media_table, "slot set": _slot_set,
 }  # fmt: skip
 MADE: dict[str, Target] = {}
 

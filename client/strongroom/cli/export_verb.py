@@ -9,6 +9,7 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
+from strongroom.cli.progress import Meter
 
 
 @click.command("export")
@@ -23,19 +24,23 @@ from strongroom.cli.errors import EXIT_INCOMPLETE
     type=click.Choice(["json"]),
     help="json: the native, lossless form",
 )
-def command(folder: Path, format_name: str, **given: Any) -> int:
-    """Write all chats to FOLDER. `json` is the native lossless form: two devices in one state write the same bytes."""
+@click.option("--no-media", is_flag=True, help="leave the files out")
+def command(folder: Path, format_name: str, no_media: bool, **given: Any) -> int:
+    """Write all chats and their files to FOLDER. `json` is lossless: two devices in one state write the same bytes."""
     called = context(**given)
-    return called.run(_export(called, folder))
+    return called.run(_export(called, folder, media=not no_media))
 
 
-async def _export(given: Context, folder: Path) -> int:
+async def _export(given: Context, folder: Path, *, media: bool) -> int:
     async with await given.open() as vault:
-        written = await vault.export_json(folder)
+        with Meter("exporting", "records") as meter:
+            written = await vault.export(folder, media=media, progress=meter.on)
         damaged = vault.damage()
         data = {"folder": str(folder), "damaged": damaged, **written}
         given.emit(
-            data, f"exported {written['conversations']} chats, {written.get('message', 0):,} messages to {folder}"
+            data,
+            f"exported {written['conversations']} chats, {written.get('message', 0):,} messages and "
+            f"{written['files']:,} files to {folder}",
         )
         if damaged:
             given.note(f"{len(damaged)} objects are damaged or missing: what they held is not in the export")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +27,19 @@ def command(paths: tuple[Path, ...], format_name: str | None, chat: str | None, 
 
 
 async def _import(given: Context, paths: tuple[Path, ...], format_name: str | None, chat: str | None) -> int:
-    from strongroom.formats import ImportOptions, ImportReport, detect, importer_named
+    from strongroom.formats import ImportOptions
 
-    chosen = [(path, importer_named(format_name) if format_name else detect(path)) for path in paths]
     async with await given.open() as vault:
-        report = ImportReport()
-        streams = (importer.read(path, ImportOptions(chat=chat), report) for path, importer in chosen)
+        options = ImportOptions(chat=chat)
         with Meter("importing", "records") as meter:
-            added = await vault.import_rows(chain.from_iterable(streams), progress=meter.to)
-        written = {op.name.lower(): count for op, count in sorted(added.written.items())}
-        total = sum(written.values())
+            added = await vault.import_(paths, format=format_name, options=options, progress=meter.on)
+        report, total = added.report, sum(added.written.values())
         lines = [
             f"{total:,} records added, {added.known:,} were there already",
             f"read {report.records:,} records of {len(report.sources)} files, {report.not_understood:,} not understood"
             + (" (kept as they are)" if report.not_understood else ""),
         ]
         lines += [f"warning: {safe(warning)}" for warning in report.warnings]
-        data = {"added": total, "written": written, "known": added.known, "commits": added.commits}
+        data = {"added": total, "written": added.written, "known": added.known, "commits": added.commits}
         given.emit(data | {"report": report.to_dict()}, "\n".join(lines))
     return 0

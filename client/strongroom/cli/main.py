@@ -21,10 +21,16 @@ VERBS = {
     "login": "open an account on a new device",
     "import": "read chat exports and commit them",
     "chats": "list chats",
-    "show": "show the newest messages of a chat",
+    "show": "show messages of a chat",
+    "files": "save the files of a message",
+    "append": "add a message to a chat",
+    "edit": "give a message a new text",
+    "delete": "remove a message's content",
+    "react": "add or take back a reaction",
     "restore": "fetch everything into this device",
     "verify": "check every byte the relay holds",
     "status": "how fresh, how much, which devices",
+    "compact": "pack the history as small as it gets",
     "export": "leave with everything",
 }
 

@@ -34,6 +34,12 @@ async def _status(given: Context) -> int:
         lines += [
             f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices
         ]
+        if status.waiting:
+            lines.append(
+                f"waiting   {status.waiting:,} records are on this device only: {safe(status.problem or 'soon saved')}"
+            )
+        if status.waiting_damaged:
+            lines.append(f"damaged   {status.waiting_damaged:,} entries of the outbox cannot be read; they are kept")
         if not status.fresh:
             lines.append("relay not reached: this is what the device last saw")
         given.emit(asdict(status), "\n".join(lines))

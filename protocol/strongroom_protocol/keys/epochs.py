@@ -31,6 +31,9 @@ class EpochKeys:
     def salt_key(self) -> bytes:
         return derive(Key.SALT, self.secret.reveal(), context=self.account)
 
+    def dedup_key(self) -> bytes:
+        return derive(Key.DEDUP, self.secret.reveal(), context=self.account)
+
 
 def make_epoch(number: int, fresh: bytes, previous: EpochSecret | None, account: bytes) -> tuple[EpochSecret, Epoch]:
     """Epoch `number` from 32 fresh random bytes and the previous epoch, which it seals.

@@ -27,7 +27,7 @@ class Key(Enum):
     EPOCH_PREVIOUS = ("epoch-previous", 32)  # ikm epoch secret: seals the predecessor
     OBJECT_ROOT = ("object-root", 32)  # ikm epoch secret: parent of all object keys of the epoch
     SALT = ("salt", 32)  # ikm epoch secret: HMAC key that hedges object salts
-    DEDUP = ("dedup", 32)  # ikm epoch secret: names media inside one conversation
+    DEDUP = ("dedup", 32)  # ikm epoch secret: HMAC key of the salts of media parts
     OBJECT = ("object", 64)  # ikm object root, salt object salt, context SHA-256(associated data): key || commitment
 
 
