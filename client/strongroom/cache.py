@@ -36,6 +36,13 @@ class Cache:
         except FileNotFoundError:
             return None
 
+    def holds(self, name: bytes, data: bytes) -> bool:
+        """Whether these very bytes are kept already; read only when the length is right."""
+        try:
+            return self._path(name).stat().st_size == len(data) and self.get(name) == data
+        except FileNotFoundError:
+            return False
+
     def __contains__(self, name: bytes) -> bool:
         return self._path(name).exists()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from strongroom.cache import Cache
-from strongroom.engine.reading import chat_rows, newest, row_of
+from strongroom.engine.reading import chat_rows, newest, newest_of, recent_rows, row_of
 from strongroom.engine.rows import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom.outbox import Outbox
@@ -48,6 +48,19 @@ class Reader:
     async def chats(self) -> list[DirectoryRow]:
         """The chat list, newest first."""
         return await self._listed(await self.current())
+
+    async def screen(self, chats: int, opened: int, count: int) -> list[tuple[DirectoryRow, list[ChatMessage]]]:
+        """The most recent chats, with the newest messages of the first ones."""
+        snapshot = await self.current()
+        rows = (await recent_rows(snapshot))[:chats]
+        order = Order(snapshot.head.time)
+        spans = await newest_of(snapshot, rows[:opened], count)
+        found: list[tuple[DirectoryRow, list[ChatMessage]]] = []
+        for place, row in enumerate(rows):
+            frames = spans[place] if place < len(spans) else []
+            merged = fold(row.conversation, joined(frames).rows(), order) if frames else ()
+            found.append((row, [ChatMessage.of(row.conversation, message) for message in merged][-count:]))
+        return found
 
     async def newest(self, chat: str, count: int) -> list[ChatMessage]:
         """The newest messages of a chat (by id or title), oldest first."""

@@ -299,6 +299,15 @@ class Vault:
         """The chat list, newest first."""
         return await self._reader.chats()
 
+    async def screen(
+        self, *, chats: int = 200, opened: int = 20, messages: int = 50
+    ) -> list[tuple[DirectoryRow, list[ChatMessage]]]:
+        """What an app shows first: the most recent chats (at most 256), the newest messages of the first `opened`.
+
+        A fixed number of round trips, however long the history is.
+        """
+        return await self._reader.screen(chats, opened, messages)
+
     async def newest(self, chat: str, *, count: int = 50) -> list[ChatMessage]:
         """The newest `count` messages of a chat (by id or title), oldest first. Raises NotFound."""
         return await self._reader.newest(chat, count)
@@ -352,14 +361,17 @@ class Vault:
         snapshot = await self._reader.current()
         return await export_snapshot(snapshot, folder, media=media, staged=self._outbox.folder, progress=report)
 
-    async def restore(self, *, progress: OnProgress | None = None) -> Restored:
-        """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised."""
+    async def restore(self, *, media: bool = True, progress: OnProgress | None = None) -> Restored:
+        """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised.
+
+        Without `media`, files stay at the relay until somebody looks at them.
+        """
         session = self._session
         async with session.lock:
             head = await session.sync()
             snapshot = await self._reader.readable(head)
         cache = Cache(session.state.folder / "objects")
-        report = await audit(snapshot, keep=cache, progress=_bytes("restore", progress))
+        report = await audit(snapshot, keep=cache, media=media, progress=_bytes("restore", progress))
         return Restored(report, snapshot.head.version, snapshot.head.version != head.version)
 
     async def verify(self, *, progress: OnProgress | None = None) -> Audit:
@@ -377,6 +389,8 @@ class Vault:
         from strongroom import commit
         from strongroom.engine import compaction
 
+        async with self._session.lock:
+            self._session.base = None  # what others wrote meanwhile is to be packed too
         folded = await commit.commit(self._session, compaction.fold_tail)
         return await commit.commit(self._session, compaction.compact) is not None or folded is not None
 

@@ -20,7 +20,7 @@ from strongroom_protocol.errors import Failure, InvalidArgument
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.seal import objects
 from strongroom_protocol.seal.media import Media, padded_size, part_bytes, part_count, part_shape
-from strongroom_protocol.seal.media_parts import ACCOUNT_SCOPE, MediaSealer, PartOpener, SealedPart
+from strongroom_protocol.seal.media_parts import ACCOUNT_SCOPE, MediaSealer, PartOpener, SealedPart, check_part
 from strongroom_protocol.seal.objects import HEADER_BYTES, TAG_BYTES, Header, ObjectOpener, ObjectSealer, ObjectType
 
 CHUNK, PER_PART = 64, 4
@@ -346,3 +346,16 @@ def test_what_another_epoch_or_account_sealed_does_not_open() -> None:
     assert refused(PartOpener, made.media, 0, later, ACCOUNT, header, table, SMALL) is Failure.EPOCH
     assert refused(PartOpener, made.media, 0, opening(), bytes(32), header, table, SMALL) is Failure.EPOCH
     assert len(table) - 32 * 2 == TAG_BYTES
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_whole_part_is_checked_without_its_descriptor(size: int) -> None:
+    """Every seal of it is opened: one changed byte anywhere, a cut or an addition is found, whatever its name."""
+    for part in seal(content(size)).parts:
+        data = bytes(part.data)
+        check_part(opening(), ACCOUNT, data, subject="part", limits=SMALL)
+        for place in range(0, len(data), 7):
+            changed = data[:place] + bytes((data[place] ^ 1,)) + data[place + 1 :]
+            refused(check_part, opening(), ACCOUNT, changed, subject="part", limits=SMALL)
+        for wrong in (data[:-1], data + b"\x00", data[: -TAG_BYTES - 32]):
+            refused(check_part, opening(), ACCOUNT, wrong, subject="part", limits=SMALL)

@@ -14,16 +14,17 @@ from strongroom.cli.progress import Meter
 @click.command("restore")
 @common
 @accepted
-def command(**given: Any) -> int:
+@click.option("--no-media", is_flag=True, help="leave files at the relay until they are looked at")
+def command(no_media: bool, **given: Any) -> int:
     """Fetch everything into this device's folder, so that it is readable without the relay."""
     called = context(**given)
-    return called.run(_restore(called))
+    return called.run(_restore(called, media=not no_media))
 
 
-async def _restore(given: Context) -> int:
+async def _restore(given: Context, *, media: bool) -> int:
     async with await given.open() as vault:
         with Meter("restoring", "bytes") as meter:
-            restored = await vault.restore(progress=meter.on)
+            restored = await vault.restore(media=media, progress=meter.on)
         found = restored.audit
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         given.emit(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.cache import Cache
@@ -13,10 +14,13 @@ from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.seal.chunks import cut_out, open_chunk
+from strongroom_protocol.seal.media_parts import check_part
 from strongroom_protocol.seal.objects import HEADER_BYTES, ObjectOpener, ObjectType, check_name, open_object
 
 GROUP_BYTES = 8 * 1024 * 1024
 """Sealed bytes in memory at once."""
+
+Group = list[tuple[ObjectRef, ObjectType]]
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -35,13 +39,16 @@ class Audit:
     damaged: dict[str, Failure] = field(default_factory=dict)
 
 
-async def audit(snapshot: Snapshot, *, keep: Cache | None = None, progress: Progress | None = None) -> Audit:
+async def audit(
+    snapshot: Snapshot, *, keep: Cache | None = None, media: bool = True, progress: Progress | None = None
+) -> Audit:
     """Fetch every object, compare its name, open every seal, parse every frame; with `keep`, store what came.
 
-    Nothing stops at the first damage. A damaged segment is kept too: its good frames are still read by digest.
+    Nothing stops at the first damage. A damaged segment is kept too: its good frames are still read by digest. Without
+    `media` files are left where they are. What is fetched next is on its way while the last is examined.
     """
     report = Audit()
-    refs = [item async for item in snapshot.objects()]
+    refs = [item async for item in snapshot.objects() if media or item[1] is not ObjectType.MEDIA]
     held: defaultdict[bytes, list[Entry]] = defaultdict(list)
     for run in snapshot.root.runs:
         for entry in await snapshot.entries(run):
@@ -53,19 +60,38 @@ async def audit(snapshot: Snapshot, *, keep: Cache | None = None, progress: Prog
     report.damaged |= snapshot.source.damage
     batches = {entry.ref.name.hex(): entry.rows for entry in snapshot.body.tail}
     total, done = sum(ref.size for ref, _ in refs), 0
-    for group in _groups(refs):
-        answers = await snapshot.source.whole([ref for ref, _ in group])
-        for (ref, kind), data in zip(group, answers, strict=True):
-            report.objects += 1
-            report.bytes += ref.size
-            _examine(report, snapshot, ref, kind, data, held.get(ref.name, []))
-            if keep is not None and data is not None and keep.get(ref.name) != data:
-                keep.put(ref.name, data)
-            done += ref.size
-        if progress is not None:
-            progress(done, total)
+    groups = list(_groups(refs))
+    ahead = _fetch(snapshot, groups, 0)
+    try:
+        for place, group in enumerate(groups):
+            answers = await ahead
+            ahead = _fetch(snapshot, groups, place + 1)
+            await asyncio.to_thread(_examine_group, report, snapshot, group, answers, held, keep)
+            done += sum(ref.size for ref, _ in group)
+            if progress is not None:
+                progress(done, total)
+    finally:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
     report.rows_lost += sum(rows for name, rows in batches.items() if name in report.damaged)
     return report
+
+
+def _fetch(snapshot: Snapshot, groups: Sequence[Group], place: int) -> asyncio.Future[list[bytes | None]]:
+    refs = [ref for ref, _ in groups[place]] if place < len(groups) else []
+    return asyncio.ensure_future(snapshot.source.whole(refs))
+
+
+def _examine_group(
+    report: Audit, snapshot: Snapshot, group: Group, answers: list[bytes | None], held: dict[bytes, list[Entry]],
+    keep: Cache | None,
+) -> None:  # fmt: skip
+    for (ref, kind), data in zip(group, answers, strict=True):
+        report.objects += 1
+        report.bytes += ref.size
+        _examine(report, snapshot, ref, kind, data, held.get(ref.name, []))
+        if keep is not None and data is not None and not keep.holds(ref.name, data):
+            keep.put(ref.name, data)
 
 
 def _examine(
@@ -77,7 +103,9 @@ def _examine(
         if data is None:
             raise UntrustedDataError(Failure.MISSING, "the relay does not have it", subject=name)
         check_name(ref.name, data)
-        if kind not in (ObjectType.SEGMENT, ObjectType.INDEX_PAGES, ObjectType.MEDIA):  # opened by their chunks
+        if kind is ObjectType.MEDIA:
+            check_part(source.epochs, source.account, data, subject=name)
+        elif kind not in (ObjectType.SEGMENT, ObjectType.INDEX_PAGES):  # opened by their chunks
             open_object(source.epochs, source.account, ref.name, data, kind)
     except UntrustedDataError as error:
         report.damaged.setdefault(name, error.failure)
@@ -113,8 +141,8 @@ def _count_unreachable(report: Audit, held: dict[bytes, list[Entry]]) -> None:
     report.rows_lost += report.rows - sum(frame.rows for frame in found)
 
 
-def _groups(refs: list[tuple[ObjectRef, ObjectType]]) -> Iterator[list[tuple[ObjectRef, ObjectType]]]:
-    group: list[tuple[ObjectRef, ObjectType]] = []
+def _groups(refs: Sequence[tuple[ObjectRef, ObjectType]]) -> Iterator[Group]:
+    group: Group = []
     size = 0
     for item in refs:
         if group and size + item[0].size > GROUP_BYTES:

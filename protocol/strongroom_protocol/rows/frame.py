@@ -46,7 +46,8 @@ def encode_frame(
     if frame.conversation != conversation_id:
         raise InvalidArgument("the frame is of another conversation")
     plain = encode_plain(frame.sorted(), bare=bare)
-    payload = plain if codec is Codec.STORED else deflate(plain, dictionary=codec is Codec.ZSTD_DICTIONARY_1, level=level)
+    trained = codec is Codec.ZSTD_DICTIONARY_1
+    payload = plain if codec is Codec.STORED else deflate(plain, dictionary=trained, level=level)
     if len(payload) >= len(plain):
         codec, payload = Codec.STORED, plain
     return bytes((codec,)) + len(plain).to_bytes(4, "big") + payload

@@ -170,3 +170,22 @@ class PartOpener:
     def _require(self, length: int, expected: int) -> None:
         if length != expected:  # spec: MEDIA-4
             raise UntrustedDataError(Failure.SCHEMA, "a part is not as long as it must be", subject=self._subject)
+
+
+def check_part(
+    epochs: Mapping[int, EpochKeys], account: bytes, data: bytes, *, subject: str, limits: Limits = LIMITS
+) -> None:
+    """Open every seal of a whole part, whose name has been compared, and compare its chunks with its table.
+
+    Its chunks follow from its length, so no descriptor is needed. Raises UntrustedDataError.
+    """
+    opener = ObjectOpener(epochs, account, data[:HEADER_BYTES], ObjectType.MEDIA, subject=subject)
+    sealed = limits.media_chunk_bytes + TAG_BYTES
+    count = -(-(len(data) - HEADER_BYTES - TAG_BYTES) // (sealed + DIGEST_BYTES))
+    table = len(data) - count * DIGEST_BYTES - TAG_BYTES
+    digests = opener.chunk(data[table:], count, last=True)
+    for index in range(count):
+        start = HEADER_BYTES + index * sealed
+        chunk = data[start : min(start + sealed, table)]
+        check_digest(digests[DIGEST_BYTES * index : DIGEST_BYTES * (index + 1)], chunk, subject)
+        opener.chunk(chunk, index, last=False)
