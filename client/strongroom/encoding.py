@@ -18,6 +18,7 @@ from strongroom.engine.cutting import split
 from strongroom.known import in_order, texts_of, unknown
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.rows.frame import Codec, decode_frame, encode_frame
+from strongroom_protocol.rows.media_refs import part_refs
 from strongroom_protocol.rows.model import DeleteKind, Op
 from strongroom_protocol.rows.table import Frame
 
@@ -135,8 +136,6 @@ def _media(rows: Frame) -> list[tuple[bytes, int]]:
     """Names and sizes of the parts of media that the rows refer to."""
     if not any(rows.detail):
         return []
-    from strongroom_protocol.rows.media_refs import part_refs  # loads much: only for rows that may have media
-
     return [(part.name, part.size) for detail in filter(None, rows.detail) for part in part_refs(detail)]
 
 

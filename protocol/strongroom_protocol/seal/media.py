@@ -15,7 +15,7 @@ from typing import Any
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
-from strongroom_protocol.seal.objects import HEADER_BYTES, TAG_BYTES
+from strongroom_protocol.seal.sizes import HEADER_BYTES, TAG_BYTES
 from strongroom_protocol.wire import cbor
 from strongroom_protocol.wire.padding import padme
 from strongroom_protocol.wire.parse import SIZE_MAX, Fields, array, fixed

@@ -25,11 +25,11 @@ from strongroom_protocol.errors import Failure, UntrustedDataError, UpgradeRequi
 from strongroom_protocol.keys.epochs import EpochKeys
 from strongroom_protocol.keys.table import Key, derive
 from strongroom_protocol.limits import LIMITS, Limits
+from strongroom_protocol.seal.sizes import HEADER_BYTES as HEADER_BYTES
+from strongroom_protocol.seal.sizes import TAG_BYTES as TAG_BYTES
 from strongroom_protocol.wire.padding import pad, unpad
 
 VERSION = 1
-HEADER_BYTES = 94
-TAG_BYTES = 16
 
 
 class ObjectType(IntEnum):
