@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from strongroom.engine.audit import Audit
 from strongroom_protocol.rows.detail import ATTACHMENTS, SENDER_NAME
 from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import Detail, Row
 
 if TYPE_CHECKING:
+    from strongroom.engine.audit import Audit
     from strongroom.formats.base import ImportReport
 
 

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from strongroom.cache import Cache
-from strongroom.engine.audit import Audit, audit
 from strongroom.outbox import Outbox
 from strongroom.reader import Reader
 from strongroom.records import Attachment, ChatMessage, DeviceInfo, ImportResult, MessageRef, Progress, Restored, Status
@@ -39,6 +38,7 @@ from strongroom_protocol.rows.model import DeleteKind, Kind, Op, Row
 if TYPE_CHECKING:
     from strongroom.account import SecretsOrUnlock
     from strongroom.columns import Columns
+    from strongroom.engine.audit import Audit
     from strongroom.formats import ImportOptions
     from strongroom.records import Step
     from strongroom_protocol.seal.media import Media
@@ -366,6 +366,8 @@ class Vault:
 
         Without `media`, files stay at the relay until somebody looks at them.
         """
+        from strongroom.engine.audit import audit
+
         session = self._session
         async with session.lock:
             head = await session.sync()
@@ -376,6 +378,8 @@ class Vault:
 
     async def verify(self, *, progress: OnProgress | None = None) -> Audit:
         """Fetch and check every byte from the relay, whatever this device has already."""
+        from strongroom.engine.audit import audit
+
         async with self._session.lock:
             snapshot = await self._session.snapshot(fresh=True)
         return await audit(snapshot, progress=_bytes("verify", progress))

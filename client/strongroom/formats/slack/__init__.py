@@ -8,7 +8,6 @@ from pathlib import Path
 
 from strongroom.formats.archive import ZIP_MAGIC, open_archive
 from strongroom.formats.base import Imported, ImportOptions, ImportReport, Opener, SourceFile, examine
-from strongroom.formats.slack.export import Export
 from strongroom.formats.slack.layout import LISTS, USERS
 from strongroom_protocol.errors import ImportRefused
 
@@ -28,6 +27,8 @@ class Slack:
             return False
 
     def read(self, path: Path, options: ImportOptions, report: ImportReport) -> Iterator[Imported]:
+        from strongroom.formats.slack.export import Export  # much code, for those who have such an export
+
         source = SourceFile(path.name, 0, "") if path.is_dir() else examine(path)
         with open_archive(path) as archive:
             if not archive.enter(LISTS):  # spec: IMP-15
