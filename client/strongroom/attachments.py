@@ -100,6 +100,11 @@ class Headed:
         self._file = file
         self.head = b""
 
+    def fileno(self) -> int:
+        """The file beneath, where there is one. Raises AttributeError, OSError."""
+        number: int = self._file.fileno()  # type: ignore[attr-defined]
+        return number
+
     def read(self, size: int, /) -> bytes:
         piece = self._file.read(size)
         if len(self.head) < SNIFF_BYTES:

@@ -7,6 +7,8 @@ any state; and a file that is sent twice goes up once.
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -23,8 +25,8 @@ from strongroom_protocol.seal.media_parts import MediaSealer, PartToSeal
 
 T = TypeVar("T")
 
-HELD_BYTES = 56 * MIB
-"""Plaintext and sealed bytes in memory at once: three parts being read, sealed or put."""
+HELD_BYTES = 40 * MIB
+"""Plaintext and sealed bytes in memory at once: two parts being read and sealed, one being put."""
 
 SMALL_BYTES = MIB
 """Sealed parts up to this size get memory of their own."""
@@ -131,20 +133,23 @@ class Sealing:
             while piece := await _in_thread(_filled, stream, part_bytes()):
                 yield piece
 
-        return await self.pieces(pieces(), conversation, scope)
+        return await self.pieces(pieces(), conversation, scope, left=_length(stream))
 
-    async def pieces(self, pieces: AsyncIterator[bytes], conversation: str, scope: bytes | None = None) -> Media:
-        """One file, in pieces of at most a part's size."""
+    async def pieces(
+        self, pieces: AsyncIterator[bytes], conversation: str, scope: bytes | None = None, *, left: int | None = None
+    ) -> Media:
+        """One file, in pieces of at most a part's size; `left`, where it is known, is how many bytes are to come."""
         sealer = MediaSealer(self.keys, conversation_key(conversation) if scope is None else scope)
         tasks: list[asyncio.Task[tuple[bytes, bytes]]] = []
         async with together() as group:
             more = True
             while more:
                 # Taken before it is read: the plaintext of a part, and what it becomes.
-                taken = 2 * part_bytes() + MIB
+                taken = 2 * min(part_bytes(), part_bytes() if left is None else left) + MIB
                 await self._room.take(taken)
                 try:
                     more, parts = await _next_parts(sealer, pieces)
+                    left = None if left is None else max(0, left - part_bytes())
                     if parts:
                         part = parts.pop(0)
                         taken -= _weight(part)
@@ -226,6 +231,15 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
             yield group
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+def _length(stream: Stream) -> int | None:
+    """Bytes of a regular file, so that small ones need not wait for room they will not use. None: not known."""
+    try:
+        status = os.fstat(stream.fileno())  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 async def _in_thread(work: Callable[..., T], *given: object) -> T:

@@ -202,18 +202,27 @@ class Vault:
         `chat` is the app's own id of the conversation. Messages without an id get a random one. Waits while too much
         waits already. Raises InvalidArgument when a row cannot be stored (then none is taken), StorageFull, ReadOnly.
         """
+        return await self.append_many((chat, row) for row in ([rows] if isinstance(rows, Row) else rows))
+
+    async def append_many(self, rows: Iterable[tuple[str, Row]]) -> list[MessageRef]:
+        """The same for rows of several chats, as (chat, row) pairs: all or none is taken, with one sync of the disk."""
         from strongroom.compose import with_id
         from strongroom_protocol.rows.table import unstamped
 
         self._session.require_writer()
-        taken = [with_id(row) for row in ([rows] if isinstance(rows, Row) else rows)]
-        if len(taken) > APPEND_ROWS:
+        chats: dict[str, list[Row]] = {}
+        refs: list[MessageRef] = []
+        for chat, given in rows:
+            row = with_id(given)
+            chats.setdefault(chat, []).append(row)
+            if row.op == Op.PUT:
+                refs.append(MessageRef(chat, row.id or "", row.time))
+        if sum(map(len, chats.values())) > APPEND_ROWS:
             raise InvalidArgument(f"more than {APPEND_ROWS:,} rows at once", hint="bring in archives with import_")
-        if not taken:
-            return []
-        await self._sender.room()
-        self._outbox.add([unstamped(chat, taken)])
-        return [MessageRef(chat, row.id or "", row.time) for row in taken if row.op == Op.PUT]
+        if chats:
+            await self._sender.room()
+            self._outbox.add([unstamped(chat, taken) for chat, taken in chats.items()])
+        return refs
 
     async def attach(
         self, chat: str, *files: Path | tuple[str, BinaryIO], text: str | None = None, sender: str | None = None,
