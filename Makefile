@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SLICE ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit faults mutants vectors bench-small engine-model lock clean
+.PHONY: help demo test check lint types unit faults mutants crash vectors bench-small bench bench-large engine-model lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -43,14 +43,26 @@ faults: $(STAMP) ## kill, EIO and ENOSPC at every write of a relay and of a vaul
 mutants: $(STAMP) ## remove each check in turn; a test that cites it must fail (SLICE=K/N for a part)
 	$(BIN)/python tools/mutants.py --slice $(SLICE)
 
+crash: $(STAMP) ## SIGKILL client and relay in every phase, over 300 times; the table tells where
+	$(BIN)/python tests/crash/harness.py --kills 330
+
 vectors: $(STAMP) ## make spec/vectors anew, bit for bit the same
 	$(BIN)/python tools/make_vectors.py
 
 engine-model: $(STAMP) ## count the storage engine's bytes at S, M and L against its bounds
 	$(BIN)/python benchmarks/engine_model.py
 
-bench-small: $(STAMP) ## measure the real engine at S
-	$(BIN)/python benchmarks/engine_real.py --messages 100000
+bench-small: $(STAMP) ## Strongroom beside its peers at S, under five minutes; then docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py --size S --out docs/benchmarks/S.json
+	$(BIN)/python benchmarks/report.py
+
+bench: $(STAMP) ## the same at M: 1 million messages and 1 GB of media
+	$(BIN)/python benchmarks/run.py --size M --out docs/benchmarks/M.json
+	$(BIN)/python benchmarks/report.py
+
+bench-large: $(STAMP) ## how ours scales: 100 thousand, 1 million and 10 million messages in 5,000 chats
+	$(BIN)/python benchmarks/run.py --size L --out docs/benchmarks/L.json
+	$(BIN)/python benchmarks/report.py
 
 lock: ## resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

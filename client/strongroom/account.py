@@ -151,7 +151,9 @@ async def _confirm_once(session: Session, root: Root, *, device_name: str) -> No
     added = Device(session.device.sign.public, session.device.kem.public, old.version + 1)
     devices = (*old.devices, added)
     event = KeyEvent(old.version + 1, now_ms(), "device added, authority: root secret", added.id)
-    private = KeyringPrivate.open(old.private, session.epochs(), session.account).with_device(event, device_name)
+    private = KeyringPrivate.open(old.private, session.epochs(), session.account).with_device(
+        event, device_name, listed=[device.id for device in devices]
+    )
     staged: dict[bytes, bytes] = {}
     sealer = sealer_for(session, keys, staged.__setitem__)
     keyring = replace(

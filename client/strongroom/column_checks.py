@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from strongroom_protocol.errors import InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, MIB
 from strongroom_protocol.rows.detail import check_row
+from strongroom_protocol.rows.media_refs import check_writable
 from strongroom_protocol.rows.model import BYTE_MAX, INDEX_MAX, SEQ_MAX, TIME_MAX, Op, Row
 from strongroom_protocol.wire import cbor
 
@@ -108,6 +109,7 @@ def _check_raw(column: Sequence[bytes | None] | None, number: int) -> None:
 
 def _check_special(part: Columns, number: int) -> None:
     """Rows that are more than a plain message: what `check_row` asks for, and details that can be encoded."""
+    together = part.detail is None or _can_be_encoded(part.detail)
     for place in range(len(part)):
         detail = None if part.detail is None else part.detail[place]
         op = 0 if part.op is None else part.op[place]
@@ -120,13 +122,31 @@ def _check_special(part: Columns, number: int) -> None:
         )  # fmt: skip
         try:
             check_row(row)
-            encoded = b"" if detail is None else cbor.encode([detail])
             if detail is not None:
-                cbor.decode(encoded, subject="detail")
+                check_writable(detail)
         except (UntrustedDataError, TypeError, ValueError, RecursionError) as error:
             raise _refused(number + place, str(error)) from error
-        if len(encoded) > DETAIL_BYTES:
-            _refuse(number + place, f"detail is longer than {DETAIL_BYTES:,} bytes")
+        if not together and detail is not None:
+            _check_encoding(detail, number + place)
+
+
+def _can_be_encoded(details: Sequence[Any]) -> bool:
+    """Whether all of them are well-formed and together short: then each is, and none is looked at by itself."""
+    try:
+        encoded = cbor.encode(list(details))
+        return len(encoded) <= DETAIL_BYTES and bool(cbor.decode(encoded, subject="details"))
+    except (UntrustedDataError, TypeError, ValueError, RecursionError):
+        return False
+
+
+def _check_encoding(detail: Any, number: int) -> None:
+    try:
+        encoded = cbor.encode([detail])
+        cbor.decode(encoded, subject="detail")
+    except (UntrustedDataError, TypeError, ValueError, RecursionError) as error:
+        raise _refused(number, str(error)) from error
+    if len(encoded) > DETAIL_BYTES:
+        _refuse(number, f"detail is longer than {DETAIL_BYTES:,} bytes")
 
 
 def _each(column: Sequence[Any], number: int, what: str, good: Callable[[Any], bool]) -> None:

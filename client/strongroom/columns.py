@@ -21,6 +21,9 @@ from strongroom_protocol.wire import cbor
 STRETCH_ROWS = 16_384
 """Rows that are checked and grouped together: enough that the work per column dwarfs that per call."""
 
+DETAILS_BYTES = LIMITS.cbor_bytes // 2
+"""Encoded details of one portion, or of its only row: they are one item, which is read again before it is stored."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
@@ -78,6 +81,10 @@ _AS_LONGS = ("time", "seq", "ordinal")
 _BOUNDS = {"seq": SEQ_MAX, "ordinal": INDEX_MAX, "op": max(Op)}  # beyond what packing bounds by itself
 
 
+class _TooLong(Exception):
+    """Rows whose details together are more than can be unpacked again."""
+
+
 class Portion(NamedTuple):
     """Packed rows of one conversation, in the order given; `first` and `last` are the bounds of their times."""
 
@@ -99,10 +106,14 @@ def portions(columns: Columns, number: int, waiting: Mapping[str, int]) -> Itera
         check_columns(part, number + start)
         for conversation, taken in _grouped(part):
             at, rows = 0, len(taken["time"])
+            most = rows
             while at < rows:
-                stop = min(rows, at + LIMITS.frame_rows - counts.get(conversation, 0) % LIMITS.frame_rows)
+                stop = min(rows, at + most, at + LIMITS.frame_rows - counts.get(conversation, 0) % LIMITS.frame_rows)
                 try:
                     portion, texts = _packed({name: values[at:stop] for name, values in taken.items()})
+                except _TooLong:
+                    most = (stop - at) // 2
+                    continue
                 except (TypeError, ValueError, OverflowError):
                     check_integers(part, number + start)
                     raise
@@ -165,6 +176,8 @@ def _packed(columns: dict[str, Any]) -> tuple[Portion, bytes]:
             (plain if type(ids) is bytes else texts)[name] = ids
         elif name == "detail":
             plain[name] = cbor.encode(list(values))
+            if len(plain[name]) > DETAILS_BYTES and len(times) > 1:
+                raise _TooLong
         else:
             texts[name] = values
     for name, high in _BOUNDS.items():

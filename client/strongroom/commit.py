@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from strongroom.engine.change import Change
 from strongroom.engine.sealer import Emit, Sealer
+from strongroom.engine.snapshot import Snapshot
 from strongroom.journal import Attempt
 from strongroom.session import Session, now_ms
 from strongroom.staging import Staging
@@ -15,6 +17,7 @@ from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import RelayConflict
 from strongroom_protocol.keys.epochs import EpochKeys
+from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
 from strongroom_protocol.manifest.keyring import Keyring
 from strongroom_protocol.manifest.receipt import Chain, verify_receipt
@@ -22,6 +25,9 @@ from strongroom_protocol.seal.objects import ObjectType
 from strongroom_protocol.wire import merkle
 
 ATTEMPTS = 8
+
+NAMES = LIMITS.delta_names // 2
+"""Objects that one head adds without having sealed them, or drops. What is more takes further heads."""
 
 
 def _none() -> int:
@@ -45,6 +51,7 @@ async def commit(session: Session, build: Build, *, entries: Callable[[], int] =
 
 async def _commit(session: Session, build: Build, entries: Callable[[], int]) -> Head | None:
     session.require_writer()
+    pinned: set[bytes] = set()
     for attempt in range(ATTEMPTS):
         base, session.base = session.base, None
         if base is None or base.head.hash != session.pin.head_hash:
@@ -57,14 +64,41 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
             if not await build(change):
                 session.base = base
                 return None
+            change.uploaded -= pinned
+            if len(change.uploaded) > NAMES:
+                # Pinned by heads of their own, then built anew on those: what refers to them comes last.
+                surplus = sorted(change.uploaded)[NAMES:]
+                await _names_only(session, base, adds=surplus)
+                pinned |= {*surplus}
+                continue
             body = await change.finish(acknowledged=base.head.version)
-            return await _advance(session, change, body, staging, entries())
+            late = sorted(change.drops)[NAMES:]
+            change.drops.difference_update(late)
+            head = await _advance(session, change, body, staging, entries())
+            if late and session.base is not None:
+                with contextlib.suppress(RelayConflict):  # somebody may need them again: then they stay
+                    await _names_only(session, session.base, drops=late)
+            return head
         except RelayConflict:
             if attempt + 1 == ATTEMPTS:
                 raise
         finally:
             await staging.stop()
-    return None
+    raise RelayConflict("other devices were first, again and again")
+
+
+async def _names_only(
+    session: Session, base: Snapshot, *, adds: Sequence[bytes] = (), drops: Sequence[bytes] = ()
+) -> None:
+    """Heads on `base` that change nothing but which objects are kept."""
+    for start in range(0, max(len(adds), len(drops)), NAMES):
+        staging = Staging(session.transport, session.account)
+        change = await Change.begin(base, sealer_for(session, session.epochs()[session.keyring.epoch], staging.emit))
+        change.uploaded |= {*adds[start : start + NAMES]}
+        change.drops |= {*drops[start : start + NAMES]}
+        body = await change.finish(acknowledged=base.head.version)
+        await _advance(session, change, body, staging, 0)
+        base = session.base or base
 
 
 def sealer_for(session: Session, keys: EpochKeys, emit: Emit) -> Sealer:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
+from strongroom.records import MessageRef
 from strongroom.session import now_ms
 from strongroom_protocol.errors import InvalidArgument
 from strongroom_protocol.rows.detail import ATTACHMENTS, REPLY, SENDER_NAME
@@ -16,18 +17,23 @@ ID_BYTES = 8
 
 def message(
     text: str | None = None, *, sender: str | None = None, time: int | None = None, id: str | None = None,
-    kind: Kind = Kind.TEXT, sender_name: str | None = None, reply_to: str | None = None, seq: int = 0,
+    kind: Kind = Kind.TEXT, sender_name: str | None = None, reply_to: str | MessageRef | None = None, seq: int = 0,
     attachments: Iterable[dict[int, Any]] = (), detail: Detail | None = None,
 ) -> Row:  # fmt: skip
     """A message. `time` in ms since 1970, now unless given; `id` is the platform's, a random one unless given.
 
     `detail` holds whatever else the message model knows, by the keys of `strongroom_protocol.rows.detail`.
     """
+    if time is not None and (type(time) is not int or 10**9 <= time < 10**11):
+        raise InvalidArgument(f"time is {time!r}", hint="times are whole milliseconds since 1970, not seconds")
+    for name, value in (("text", text), ("sender", sender), ("id", id), ("sender_name", sender_name)):
+        if value is not None and type(value) is not str:
+            raise InvalidArgument(f"{name} is not a text: {value!r}")
     rest: Detail = dict(detail or {})
     if sender_name is not None:
         rest[SENDER_NAME] = sender_name
     if reply_to is not None:
-        rest[REPLY] = {1: reply_to}
+        rest[REPLY] = {1: reply_to if isinstance(reply_to, str) else reply_to.id}
     if found := list(attachments):
         rest[ATTACHMENTS] = found
     return Row(
@@ -50,6 +56,8 @@ def member(person: str, name: str, *, time: int | None = None, is_self: bool = F
 
 def with_id(row: Row) -> Row:
     """The row with an id: what an app appends is the same message however often it is sent."""
+    if not isinstance(row, Row):
+        raise InvalidArgument(f"not a row: {row!r}", hint="make rows with strongroom.message, title or member")
     if row.op not in (Op.PUT, Op.EDIT, Op.DELETE, Op.REACT, Op.CONVERSATION, Op.MEMBER, Op.SOURCE):
         raise InvalidArgument(f"unknown operation {row.op}")
     return row._replace(id=secrets.token_hex(ID_BYTES)) if row.op == Op.PUT and row.id is None else row

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 from strongroom.engine.source import ObjectSource
-from strongroom.media_reading import download
+from strongroom.media_reading import download, part_of
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.rows.media_refs import MEDIA, with_attachments
 from strongroom_protocol.rows.model import Detail, Row
@@ -39,7 +39,7 @@ class ExportedFiles:
     @property
     def written(self) -> int:
         """Files written."""
-        return len(self._paths.keys() - self._lost.keys())
+        return len(self._paths)
 
     def __call__(self, row: Row, folder: Path) -> Row:
         """Write the files of a row and name them by their paths; one that is damaged says so instead."""
@@ -60,24 +60,29 @@ class ExportedFiles:
         if MEDIA not in attachment:
             return attachment
         rest = {key: value for key, value in attachment.items() if key != MEDIA}
-        media = Media.decode(attachment[MEDIA])
-        if media.sha256 not in self._lost and media.sha256 not in self._paths:
+        descriptor = bytes(attachment[MEDIA])
+        try:
+            media = Media.decode(descriptor)
+        except UntrustedDataError as error:
+            return rest | {STATE: "unavailable", REASON: f"damaged in the backup: {error.failure}"}
+        if descriptor not in self._lost and media.sha256 not in self._paths:
             suffix = Path(str(attachment.get(NAME, ""))).suffix.lower()
             path = f"files/{media.sha256.hex()}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
-            self._paths[media.sha256] = path
-            self._write(media, folder / path)
-        if media.sha256 in self._lost:
-            return rest | {STATE: "unavailable", REASON: self._lost[media.sha256]}
+            self._write(media, descriptor, folder / path)
+            if descriptor not in self._lost:
+                self._paths[media.sha256] = path
+        if media.sha256 not in self._paths:  # the same file may be whole in another chat
+            return rest | {STATE: "unavailable", REASON: self._lost[descriptor]}
         return rest | {PATH: self._paths[media.sha256]}
 
-    def _write(self, media: Media, target: Path) -> None:
+    def _write(self, media: Media, descriptor: bytes, target: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         work = download(self._source, media, target, staged=self._staged)
         try:
             asyncio.run_coroutine_threadsafe(work, self._loop).result()
         except UntrustedDataError as error:
-            self._lost[media.sha256] = f"damaged in the backup: {error.failure}"
-            target.with_name(f"{target.name}.part").unlink(missing_ok=True)
+            self._lost[descriptor] = f"damaged in the backup: {error.failure}"
+            part_of(target, media).unlink(missing_ok=True)
             return
         if self._stopped.is_set():
             raise CancelledError

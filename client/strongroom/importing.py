@@ -237,12 +237,22 @@ def _gathered(rows: Iterable[Imported]) -> Iterator[Columns]:
     return map(Columns.from_rows, _stretches(rows))
 
 
+def _weight(item: object) -> int:
+    """About the bytes of a detail, or of something in it."""
+    if isinstance(item, dict):
+        return sum(map(_weight, item.values()), 8)
+    if isinstance(item, list):
+        return sum(map(_weight, item), 8)
+    return 8 + len(item) if isinstance(item, (str, bytes)) else 8
+
+
 def _stretches(rows: Iterable[Imported]) -> Iterator[list[Imported]]:
     piece: list[Imported] = []
     size = 0
     for item in rows:
         piece.append(item)
-        size += len(item[1].text or "") + len(item[1].raw or b"")
+        # A detail came out of the record: where that is kept verbatim, it is counted already.
+        size += len(item[1].text or "") + (_weight(item[1].detail) if item[1].raw is None else len(item[1].raw))
         if len(piece) >= CHUNK_ROWS or size >= CHUNK_BYTES:
             yield piece
             piece, size = [], 0

@@ -18,6 +18,9 @@ from strongroom_protocol.wire import cbor, merkle
 
 _NAME = "attempts"
 
+KEPT = 4_096
+"""Attempts that are remembered: a relay that never answers must not make the list longer than can be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -49,7 +52,8 @@ class Journal:
 
     def sending(self, attempt: Attempt, more: dict[str, bytes | None]) -> None:
         """Note an attempt durably, with more changes of the state; only then may it be sent."""
-        self._state.put(_stored([*self._attempts(), attempt]) | more)
+        # One that is forgotten and lands after all looks like a copy of this device: it stops, and loses nothing.
+        self._state.put(_stored([*self._attempts()[1 - KEPT :], attempt]) | more)
 
     def accepted(self, head: Head) -> Settled:
         """An own head has its receipt."""

@@ -10,9 +10,11 @@ import asyncio
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,10 +69,10 @@ async def download(
 ) -> None:
     """Write the file to `path`, durably and all or nothing.
 
-    It grows in `path`.part; what is there of an earlier try is hashed and continued. Raises UntrustedDataError,
-    StorageFull, RelayError and leaves the .part to go on from.
+    It grows beside it, in `part_of`; what is there of an earlier try is hashed and continued. Raises
+    UntrustedDataError, StorageFull, RelayError and leaves the part to go on from.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part_of(path, media)
     with _translated():
         while not await _grown(source, media, part, staged, progress):
             part.unlink()  # it was of another file; from the beginning, reading checks itself
@@ -78,12 +80,27 @@ async def download(
         await asyncio.to_thread(sync_folder, path.parent)
 
 
+def part_of(path: Path, media: Media) -> Path:
+    """Where the file for `path` grows: named by its content too, so that it is no file of anybody else."""
+    return path.with_name(f"{path.name}.{media.sha256[:8].hex()}.part")
+
+
+def _grows(part: Path) -> BufferedRandom:
+    """For reading and writing, made when it is not there. Raises OSError for a link or anything but a regular file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(part, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileExistsError(errno.EEXIST, "is not a regular file", str(part))
+    return os.fdopen(handle, "r+b")
+
+
 async def _grown(
     source: ObjectSource, media: Media, part: Path, staged: Path | None, progress: Progress | None
 ) -> bool:
     """Bring the file at `part` to its whole length, durably; whether it is the right one."""
-    with part.open("a+b") as file:
-        start = min(file.tell(), media.size) // LIMITS.media_chunk_bytes * LIMITS.media_chunk_bytes
+    with _grows(part) as file:
+        start = min(file.seek(0, os.SEEK_END), media.size) // LIMITS.media_chunk_bytes * LIMITS.media_chunk_bytes
         file.truncate(start)  # what stands behind the last whole chunk may be half written
         file.seek(0)
         whole = await asyncio.to_thread(hashlib.file_digest, file, "sha256")

@@ -10,15 +10,16 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 from strongroom.media import Progress, Sealing, Stream, together
 from strongroom.media_reading import read, sync_folder
 from strongroom.session import Session
-from strongroom_protocol.errors import StorageFull
+from strongroom_protocol.errors import Failure, StorageFull, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.seal.media import Media
-from strongroom_protocol.seal.objects import check_name
+from strongroom_protocol.seal.objects import check_name, object_name
 
 PUTS = 3
 """Parts read and put at once."""
@@ -41,18 +42,24 @@ async def stage(
 async def upload_staged(session: Session, folder: Path, media: Media) -> None:
     """Bring the staged parts of a file to the relay, durably; those that are there already are not read.
 
-    Raises UntrustedDataError (NAME) for a damaged one, FileNotFoundError for one that is nowhere, RelayError.
+    A part that is not staged, or damaged, may be one that a head has dropped: it is read there and put again. Raises
+    UntrustedDataError (NAME, MISSING) for one that is nowhere, RelayError.
     """
     session.require_writer()
     room = asyncio.Semaphore(PUTS)
 
     async def put(name: bytes) -> None:
         async with room:
-            data = await asyncio.to_thread((folder / name.hex()).read_bytes)
+            data = await asyncio.to_thread(_staged, folder / name.hex())
+            if data is None or object_name(data) != name:
+                (data,) = await session.transport.read(session.account, [(name, 0, sizes[name])])
+            if data is None:
+                raise UntrustedDataError(Failure.MISSING, "neither here nor at the relay", subject=name.hex())
             await asyncio.to_thread(check_name, name, data)
             await session.transport.put(session.account, name, data)
 
-    names = sorted(media.names)
+    sizes = {part.name: part.size for part in media.parts}
+    names = sorted(sizes)
     async with together() as group:
         for start in range(0, len(names), LIMITS.read_items):
             asked = names[start : start + LIMITS.read_items]
@@ -60,9 +67,16 @@ async def upload_staged(session: Session, folder: Path, media: Media) -> None:
                 group.create_task(put(name))
 
 
-def unstage(folder: Path, media: Media) -> None:
-    """Remove the staged parts of a file, once a head that carries it is accepted."""
-    for name in media.names:
+def _staged(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def unstage(folder: Path, media: Media, needed: Collection[bytes] = ()) -> None:
+    """Remove the staged parts of a file, but for the `needed`, once a head that carries it is accepted."""
+    for name in media.names.difference(needed):
         (folder / name.hex()).unlink(missing_ok=True)
 
 

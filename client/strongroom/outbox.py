@@ -19,7 +19,7 @@ from strongroom.state import State
 from strongroom_protocol.errors import InvalidArgument, UntrustedDataError
 from strongroom_protocol.rows.frame import decode_frame, encode_frame
 from strongroom_protocol.rows.ids import conversation_key
-from strongroom_protocol.rows.media_refs import part_refs
+from strongroom_protocol.rows.media_refs import check_writable, part_refs
 from strongroom_protocol.rows.model import Origin
 from strongroom_protocol.rows.table import Frame
 
@@ -52,6 +52,8 @@ class Outbox:
         self._state = state
         self.folder = state.folder / "outbox"
         """Where sealed parts of files wait."""
+        self.staging = 0
+        """Files that are being sealed into it, and that no entry names yet."""
         self.changed: Callable[[], None] = lambda: None
         key = state.get(_KEY)
         if key is None:
@@ -124,6 +126,8 @@ def _encoded(frame: Frame) -> bytes:
     framed = encode_frame(frame.conversation, frame, bare=True)
     try:
         decode_frame(framed, base=Origin(0, bytes(16), 0, 0))
+        for detail in filter(None, frame.detail):
+            check_writable(detail)
     except UntrustedDataError as error:
         raise InvalidArgument(f"a message cannot be stored: {error}", hint="nothing was appended") from error
     return framed

@@ -15,8 +15,9 @@ from strongroom.windows import backwards, find, forwards
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.engine.directory import DirectoryRow
 from strongroom_protocol.engine.refs import ObjectRef
-from strongroom_protocol.errors import Failure, NotFound, RelayUnreachable, UntrustedDataError
+from strongroom_protocol.errors import Failure, InvalidArgument, NotFound, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.manifest.head import Head, parse_head
+from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Order, fold
 from strongroom_protocol.rows.model import HLC_MAX
 
@@ -64,6 +65,7 @@ class Reader:
 
     async def newest(self, chat: str, count: int) -> list[ChatMessage]:
         """The newest messages of a chat (by id or title), oldest first."""
+        _require_count(count)
         snapshot = await self.current()
         row = await self._find(snapshot, chat)
         frames = await newest(snapshot, row, count)
@@ -74,6 +76,7 @@ class Reader:
 
     async def older(self, before: MessageRef, count: int) -> list[ChatMessage]:
         """The messages directly before one, oldest first."""
+        _require_count(count)
         # One more: the message itself is among those up to its own time.
         found = await backwards(await self.current(), before.chat, until=before.time, count=count + 1)
         known = [place for place, message in enumerate(found) if message.id == before.id]
@@ -82,11 +85,24 @@ class Reader:
 
     async def around(self, chat: str, time: int, count: int) -> list[ChatMessage]:
         """Up to `count` messages before `time` (ms) and as many from it on, oldest first."""
+        _require_count(count)
         snapshot = await self.current()
         ident = (await self._find(snapshot, chat)).conversation
         earlier = await backwards(snapshot, ident, until=time - 1, count=count) if time > 0 else []
         later = await forwards(snapshot, ident, since=time, count=count)
         return [ChatMessage.of(ident, message) for message in (*earlier[-count:], *later[:count])]
+
+    async def known(self, ref: MessageRef) -> ChatMessage:
+        """The message that is meant; without the relay it is looked for in what waits. Raises NotFound."""
+        try:
+            return await self.message(ref.chat, ref.id, ref.time)
+        except RelayUnreachable:
+            frame = self._outbox.take(rows=HLC_MAX).conversations.get(conversation_key(ref.chat))
+            rows = [] if frame is None else [row for row in frame.rows() if row.time == ref.time]
+            for item in fold(ref.chat, rows, Order(self._session.stored_head().time)):
+                if item.id == ref.id:
+                    return ChatMessage.of(ref.chat, item)
+            raise
 
     async def message(self, chat: str, ident: str, time: int | None) -> ChatMessage:
         """One message. Raises NotFound."""
@@ -116,7 +132,8 @@ class Reader:
             head = await session.sync()
         except RelayUnreachable:
             head = session.stored_head()
-            if head.body not in Cache(session.state.folder / "objects"):
+            here = session.base is not None and session.base.head.hash == head.hash
+            if not here and head.body not in Cache(session.state.folder / "objects"):
                 raise
         base = session.base
         if base is None or base.head.hash != head.hash or base.source.damage:
@@ -142,6 +159,11 @@ class Reader:
         if previous.hash != head.previous:
             raise UntrustedDataError(Failure.CHAIN, "not the previous head", subject="head")
         return previous
+
+
+def _require_count(count: int) -> None:
+    if count < 1:
+        raise InvalidArgument("count is less than 1")
 
 
 def find_chat(rows: list[DirectoryRow], wanted: str) -> DirectoryRow:

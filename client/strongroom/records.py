@@ -130,7 +130,7 @@ class Status:
     """How things stand. Times in ms since 1970, sizes in bytes.
 
     The freshness receipt: everything that this account's devices committed up to `saved` is at the relay, which signed
-    for it (`version`, checked `checked` ms since 1970); `fresh` is false when the relay could not be asked now.
+    for it (`version`). `fresh` is false when the relay could not be asked now; then `chats` and what follows may be 0.
     `waiting` rows are on this device only, and `problem` says why if saving them fails.
     """
 

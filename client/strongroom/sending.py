@@ -53,7 +53,7 @@ async def send(session: Session, outbox: Outbox) -> int:
 
     await commit(session, build, entries=lambda: taken.last)
     if done:
-        outgoing.forget(folder, done)
+        outgoing.forget(folder, done, outbox)
     return taken.rows
 
 
@@ -125,7 +125,9 @@ class Sender:
             try:
                 await self.flush()
                 pause, _ = BACKOFF_S
-            except StrongroomError:
+            except Exception as error:  # whatever it is: what is appended later must not wait for a task that ended
+                if not isinstance(error, StrongroomError):
+                    await self._told(StrongroomError(f"saving failed: {type(error).__name__}"))
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads devices, hides nothing
                 pause = min(2 * pause, longest)
                 self._wanted.set()

@@ -33,7 +33,7 @@ from strongroom_protocol.keys import names
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 from strongroom_protocol.rows.detail import AT
-from strongroom_protocol.rows.model import DeleteKind, Kind, Op, Row
+from strongroom_protocol.rows.model import UNSTAMPED, DeleteKind, Kind, Op, Row
 
 if TYPE_CHECKING:
     from strongroom.account import SecretsOrUnlock
@@ -61,6 +61,8 @@ class Vault:
         self._sender = Sender(session, self._outbox)
         self._reader = Reader(session, self._outbox)
         self._opener = opener  # of a login that waits for its confirmation
+        self._closed = False
+        self._last: dict[str, tuple[int, int]] = {}  # time and seq of the message appended last, by chat
         self.name = name
         self.relay = relay
 
@@ -86,7 +88,7 @@ class Vault:
         transport = await open_transport(relay, create=True)
         try:
             session = await account.create(
-                folder, transport, relay=relay, name=name, device_name=device_name, openers=openers,
+                Path(folder), transport, relay=relay, name=name, device_name=device_name, openers=openers,
                 registration_token=registration_token,
             )  # fmt: skip
         except BaseException:
@@ -106,7 +108,7 @@ class Vault:
         transport = await open_transport(relay)
         try:
             opener = account.with_secrets(passphrase, code)
-            session = await account.login(folder, transport, relay=relay, name=name, opener=opener)
+            session = await account.login(Path(folder), transport, relay=relay, name=name, opener=opener)
         except BaseException:
             await transport.close()
             raise
@@ -115,7 +117,7 @@ class Vault:
     @classmethod
     async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
         """The vault in `folder`; `relay` only when the relay has moved. Goes on with what still waits to be saved."""
-        state = State.open(folder)
+        state = State.open(Path(folder))
         try:
             address = relay or state.require("relay").decode()
             transport = await open_transport(address)
@@ -133,7 +135,10 @@ class Vault:
         return vault
 
     async def close(self) -> None:
-        """Save what waits, for a few seconds at most; release the folder and the connection."""
+        """Save what waits, for a few seconds at most; release the folder and the connection. Twice is no more."""
+        if self._closed:
+            return
+        self._closed = True
         self._opener = None
         try:
             if self._outbox.waiting()[0] and self._sender.error is None and self.writable:
@@ -213,7 +218,7 @@ class Vault:
         chats: dict[str, list[Row]] = {}
         refs: list[MessageRef] = []
         for chat, given in rows:
-            row = with_id(given)
+            row = self._placed(chat, with_id(given))
             chats.setdefault(chat, []).append(row)
             if row.op == Op.PUT:
                 refs.append(MessageRef(chat, row.id or "", row.time))
@@ -223,6 +228,14 @@ class Vault:
             await self._sender.room()
             self._outbox.add([unstamped(chat, taken) for chat, taken in chats.items()])
         return refs
+
+    def _placed(self, chat: str, row: Row) -> Row:
+        """Messages of one millisecond keep the order they were appended in."""
+        if row.op == Op.PUT and not row.seq:
+            time, seq = self._last.get(chat, (-1, 0))
+            row = row._replace(seq=seq + 1 if row.time == time else 0)
+            self._last[chat] = (row.time, row.seq)
+        return row
 
     async def attach(
         self, chat: str, *files: Path | tuple[str, BinaryIO], text: str | None = None, sender: str | None = None,
@@ -238,31 +251,47 @@ class Vault:
         from strongroom.compose import message
 
         self._session.require_writer()
+        if not files:
+            raise InvalidArgument("no file to attach", hint="a message without files goes in by append")
         await self._sender.room()
         report = None if progress is None else _counted("upload", None, progress)
         found = []
         with contextlib.ExitStack() as opened:
+            self._outbox.staging += 1
+            opened.callback(self._staged)
             for file in files:
-                name, stream = file if isinstance(file, tuple) else (file.name, opened.enter_context(file.open("rb")))
+                if isinstance(file, tuple):
+                    name, stream = file
+                else:
+                    stream = await asyncio.to_thread(Path(file).open, "rb")
+                    name = Path(opened.enter_context(stream).name).name
                 attachment = await outgoing.stage_attachment(
                     self._session, self._outbox.folder, stream, chat=chat, name=name, mime=mime, role=role,
                     progress=report,
                 )  # fmt: skip
                 found.append(attachment)
-        row = message(
-            text, sender=sender, sender_name=sender_name, time=time, id=id, kind=Kind.MEDIA, attachments=found
-        )
-        (ref,) = await self.append(chat, row)
-        return ref
+            row = message(
+                text, sender=sender, sender_name=sender_name, time=time, id=id, kind=Kind.MEDIA, attachments=found
+            )
+            (ref,) = await self.append(chat, row)
+            return ref
 
     async def edit(
         self, message: MessageRef | ChatMessage, text: str | None, *, sender: str | None = None,
-        kind: Kind = Kind.TEXT, at: int | None = None,
+        kind: Kind | None = None, at: int | None = None,
     ) -> None:  # fmt: skip
-        """A new version of a message; earlier ones stay readable. `at`: when it was edited (ms)."""
-        detail = {AT: now_ms() if at is None else at}
-        who = message.sender if sender is None and isinstance(message, ChatMessage) else sender
-        await self._about(message, Row(Op.EDIT, 0, sender=who, kind=kind, text=text, detail=detail))
+        """A new text of a message; files, reply and the rest stay, and so do earlier versions.
+
+        `at`: when it was edited (ms), now unless given. Raises NotFound.
+        """
+        before = message if isinstance(message, ChatMessage) else await self._reader.known(message)
+        row = before.versions[-1] if before.versions else Row(Op.PUT, before.time)
+        detail = {**(row.detail or {}), AT: now_ms() if at is None else at}
+        edited = row._replace(
+            op=Op.EDIT, text=text, detail=detail, sender=row.sender if sender is None else sender, raw=None,
+            kind=row.kind if kind is None else kind, seq=0, ordinal=0, origin=UNSTAMPED,
+        )  # fmt: skip
+        await self._about(message, edited)
 
     async def delete(self, message: MessageRef | ChatMessage, *, how: DeleteKind = DeleteKind.ERASE) -> None:
         """ERASE removes the content, for good and on every device; the others record what the platform did."""
@@ -279,7 +308,7 @@ class Vault:
         await self._sender.flush()
 
     async def import_(
-        self, sources: Path | Iterable[Path] | Iterable[Columns], *, format: str | None = None,
+        self, sources: Path | Columns | Iterable[Path] | Iterable[Columns], *, format: str | None = None,
         options: ImportOptions | None = None, progress: OnProgress | None = None,
     ) -> ImportResult:  # fmt: skip
         """Commit what is new in exports (files or folders, docs/formats.md) or in an app's own rows, as columns.
@@ -292,13 +321,13 @@ class Vault:
         from strongroom.formats import ImportOptions
 
         self._session.require_writer()
-        given = iter([sources] if isinstance(sources, Path) else sources)
+        given = iter([sources] if isinstance(sources, Path | str | Columns) else sources)
         first = next(given, None)
         rest = chain([] if first is None else [first], given)
         if isinstance(first, Columns):
             return await archives.import_chunks(self._session, cast("Iterable[Columns]", rest), progress=progress)
         return await archives.import_paths(
-            self._session, cast("Iterable[Path]", rest), format=format, options=options or ImportOptions(),
+            self._session, map(Path, cast("Iterable[Path]", rest)), format=format, options=options or ImportOptions(),
             progress=progress,
         )  # fmt: skip
 
@@ -340,16 +369,18 @@ class Vault:
         """
         from strongroom.media_reading import read
 
+        if offset < 0 or (length is not None and length < 0):
+            raise InvalidArgument("offset and length are not negative")
         staged = self._outbox.folder
         return read(self._session.source(), _media(attachment), offset, length, staged=staged)
 
     async def save(self, attachment: Attachment, path: Path, *, progress: OnProgress | None = None) -> None:
-        """Write a file to `path`, whole or not at all; an interrupted one (`path`.part) goes on where it was."""
+        """Write a file to `path`, whole or not at all; an interrupted one goes on where it was."""
         from strongroom.media_reading import download
 
         media = _media(attachment)
         report = None if progress is None else _counted("restore", media.size, progress)
-        await download(self._session.source(), media, path, staged=self._outbox.folder, progress=report)
+        await download(self._session.source(), media, Path(path), staged=self._outbox.folder, progress=report)
 
     def damage(self) -> dict[str, str]:
         """Objects that the last read could not use: name (hex) to class of failure."""
@@ -368,7 +399,7 @@ class Vault:
 
         report = None if progress is None else lambda done: progress(Progress("export", done, None, "records"))
         snapshot = await self._reader.current()
-        return await export_snapshot(snapshot, folder, media=media, staged=self._outbox.folder, progress=report)
+        return await export_snapshot(snapshot, Path(folder), media=media, staged=self._outbox.folder, progress=report)
 
     async def restore(self, *, media: bool = True, progress: OnProgress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised.
@@ -383,6 +414,9 @@ class Vault:
             snapshot = await self._reader.readable(head)
         cache = Cache(session.state.folder / "objects")
         report = await audit(snapshot, keep=cache, media=media, progress=_bytes("restore", progress))
+        if not report.damaged:  # else it is not known what is still needed
+            needed = [ref.name async for ref, _ in snapshot.objects()]
+            await asyncio.to_thread(cache.keep_only, needed)
         return Restored(report, snapshot.head.version, snapshot.head.version != head.version)
 
     async def verify(self, *, progress: OnProgress | None = None) -> Audit:
@@ -409,26 +443,31 @@ class Vault:
 
     async def status(self) -> Status:
         """How fresh, how much, who, and what waits."""
-        session, fresh = self._session, True
-        try:
-            snapshot = await self._reader.current()
-            usage = await session.transport.usage(session.account)
-            stored, cap, objects = usage.stored, usage.cap, usage.objects
-        except RelayUnreachable:
-            snapshot, fresh = await session.load(session.stored_head()), False
-            stored = cap = objects = 0
         from strongroom.engine.reading import chat_rows
 
-        rows, head = await chat_rows(snapshot), snapshot.head
+        session, fresh, head = self._session, True, self._session.stored_head()
+        rows: list[DirectoryRow] = []
+        runs = tail = stored = cap = objects = 0
+        try:
+            snapshot = await self._reader.current()
+            head, rows = snapshot.head, await chat_rows(snapshot)
+            runs, tail = len(snapshot.root.runs), len(snapshot.body.tail)
+            usage = await session.transport.usage(session.account)
+            stored, cap, objects = usage.stored, usage.cap, usage.objects
+        except RelayUnreachable:  # what is known without it
+            fresh = False
         waiting, _ = self._outbox.waiting()
         return Status(
             account=session.account.hex(), name=self.name, relay=self.relay, device=session.device.id.hex(),
             writable=session.may_write, version=head.version, keyring_version=head.keyring_version,
             epoch=head.epoch, saved=head.time, age_ms=max(0, now_ms() - head.time), chats=len(rows),
-            rows=sum(row.rows for row in rows), runs=len(snapshot.root.runs), tail=len(snapshot.body.tail),
+            rows=sum(row.rows for row in rows), runs=runs, tail=tail,
             stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh, waiting=waiting,
             waiting_damaged=self._outbox.damaged(), problem=str(self._sender.error or ""),
         )  # fmt: skip
+
+    def _staged(self) -> None:
+        self._outbox.staging -= 1
 
     async def _about(self, message: MessageRef | ChatMessage, row: Row) -> None:
         await self.append(message.chat, row._replace(id=message.id, time=message.time))

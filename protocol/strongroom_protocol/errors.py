@@ -70,6 +70,7 @@ class StrongroomError(Exception):
         super().__init__(message)
         if hint:
             self.hint = hint
+            self.add_note(f"hint: {hint}")  # for those who see a traceback
 
 
 class CallError(StrongroomError):

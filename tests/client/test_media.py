@@ -19,7 +19,7 @@ from relay_process import RelayProcess
 from strongroom.commit import commit
 from strongroom.engine.change import Change
 from strongroom.media import Sealing, upload, upload_many
-from strongroom.media_reading import download, read
+from strongroom.media_reading import download, part_of, read
 from strongroom.media_staging import reseal, stage, unstage, upload_staged
 from strongroom.session import Session
 from strongroom_protocol.errors import (
@@ -357,7 +357,8 @@ def _gone(*_: Any) -> Any:
 
 async def test_a_download_goes_on_where_it_broke_off(session: Session, tmp_path: Path) -> None:
     media = await upload(session, io.BytesIO(BIG), conversation="chat")
-    path, part = tmp_path / "film.mp4", tmp_path / "film.mp4.part"
+    path = tmp_path / "film.mp4"
+    part = part_of(path, media)
     spy(session).behave()
     spy(session).replace("read", broken(5))
     with pytest.raises(RelayUnreachable):
@@ -381,10 +382,10 @@ async def test_a_download_goes_on_where_it_broke_off(session: Session, tmp_path:
 
 async def test_a_part_of_another_file_is_not_continued(session: Session, tmp_path: Path) -> None:
     media = await upload(session, io.BytesIO(BIG), conversation="chat")
-    (tmp_path / "out.part").write_bytes(bytes(5 * CHUNK))
+    part_of(tmp_path / "out", media).write_bytes(bytes(5 * CHUNK))
     await download(session.source(), media, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == BIG
-    (tmp_path / "out.part").write_bytes(bytes(len(BIG) + CHUNK))
+    part_of(tmp_path / "out", media).write_bytes(bytes(len(BIG) + CHUNK))
     await download(session.source(), media, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == BIG
 
@@ -422,13 +423,11 @@ async def test_damaged_and_lost_staged_parts(session: Session, tmp_path: Path) -
     media = await stage(session, io.BytesIO(SMALL), tmp_path, conversation="chat")
     (path,) = (tmp_path / name.hex() for name in media.names)
     kept = path.read_bytes()
-    path.write_bytes(kept[:-1])
-    with pytest.raises(UntrustedDataError) as caught:
-        await upload_staged(session, tmp_path, media)
-    assert caught.value.failure is Failure.NAME
-    path.unlink()
-    with pytest.raises(FileNotFoundError):
-        await upload_staged(session, tmp_path, media)
+    for damage in (lambda: path.write_bytes(kept[:-1]), path.unlink):
+        damage()
+        with pytest.raises(UntrustedDataError) as caught:
+            await upload_staged(session, tmp_path, media)
+        assert caught.value.failure is Failure.MISSING
     assert puts(session) == []
 
 

@@ -34,7 +34,7 @@ def _behind(device: Device) -> Hostile:
     return hostile
 
 
-async def _texts(device: Device, chat: str = "c") -> list[str | None]:
+async def _texts(device: Device, chat: str = "c") -> list[str]:
     return sorted(str(row.text) for row in (await rows_of(await device.snapshot())).get(chat, []))
 
 

@@ -24,7 +24,7 @@ from strongroom import importing, message, sending
 from strongroom.commit import commit
 from strongroom.engine import compaction, directory, fold, grouping, listing, run_writer
 from strongroom.records import MessageRef
-from strongroom_protocol.errors import RelayUnreachable
+from strongroom_protocol.errors import NotFound, RelayUnreachable
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.model import Op, Row
 from vaults import Bench, Device
@@ -131,7 +131,12 @@ class _World:
     async def _edit(self, who: int, pick: int, number: int) -> None:
         if self.said:
             said = self.said[pick % len(self.said)]
-            await self.devices[who].vault.edit(said.ref, f"edit {number}", sender="p", at=1_700_000_100_000 + number)
+            try:
+                await self.devices[who].vault.edit(
+                    said.ref, f"edit {number}", sender="p", at=1_700_000_100_000 + number
+                )
+            except NotFound:  # not yet on this device
+                return
             said.texts.append(f"edit {number}")
             said.editors.add(who)
 

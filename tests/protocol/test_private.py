@@ -53,7 +53,7 @@ def test_names_are_not_in_clear_and_do_not_show_in_the_size() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    made = KeyringPrivate(events=(ADDED,) * EVENTS).with_device(KeyEvent(9, 9, "new", BOB), "x" * 500)
+    made = KeyringPrivate(events=(KeyEvent(1, 1, "x", None),) * EVENTS).with_device(KeyEvent(9, 9, "new", BOB), "x" * 500)
     assert len(made.events) == EVENTS
     assert made.events[-1].what == "new"
     assert KeyringPrivate.open(seal(made), opening(), ACCOUNT).names[BOB] == "x" * 128
@@ -95,3 +95,19 @@ def test_another_shape_is_refused(content: Any) -> None:
 
 def test_a_newer_format_asks_for_an_upgrade() -> None:
     assert opened({1: 2, 2: {}, 3: []}) is Failure.NEWER_FORMAT
+
+
+def test_many_changes_of_keys_never_outgrow_a_keyring() -> None:
+    """5,000 devices with the longest names come and go: the newest events and the names of those listed are kept."""
+    made, listed = KeyringPrivate(), [bytes((0, 1, n)) + bytes(13) for n in range(64)]
+    for ident in listed:
+        made = made.with_device(KeyEvent(1, 1, "device added", ident), "x" * 200, listed=listed)
+    for number in range(5_000):
+        event = KeyEvent(2 + number, number, "w" * 64, number.to_bytes(16, "big"))
+        made = made.with_device(event, "y" * 200, listed=listed)
+        if number % 500 == 499:
+            assert len(seal(made)) <= 64 * 1024
+            assert made.events[-1] == event
+            assert len(made.events) > 100
+            assert {made.names[ident] for ident in listed} == {"x" * 128}
+    assert KeyringPrivate.open(seal(made), opening(), ACCOUNT) == made

@@ -11,6 +11,7 @@ from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.body import Body, TailEntry
+from strongroom_protocol.engine.hot import HotPage
 from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import IncompleteError
@@ -44,6 +45,7 @@ class Change:
     _tail: list[TailEntry] = field(default_factory=list)
     _root_changed: bool = False
     _loose: set[bytes] = field(default_factory=set)
+    _kept: set[bytes] = field(default_factory=set)
 
     @classmethod
     async def begin(cls, base: Snapshot, sealer: Sealer) -> Change:
@@ -85,7 +87,9 @@ class Change:
 
     def drop_media(self, gone: Iterable[Entry], kept: Iterable[Entry]) -> None:
         """Entries of runs are `gone` and others came for them: media that nothing names any more are dropped."""
+        kept = list(kept)
         self._loose |= _media(gone) - _media(kept)
+        self._kept |= {frame.segment for _, frame in kept}
 
     def append_batch(self, entry: TailEntry, frames: tuple[Frame, ...]) -> None:
         """A batch of these (stamped) frames."""
@@ -133,7 +137,20 @@ class Change:
             if entry.ref.name not in read:
                 return set()
             left -= {part.name for frame in read[entry.ref.name] for part in media_of(frame.detail)}
+        if left:  # spec: ENG-15
+            left -= await self._engine_names()
         return left
+
+    async def _engine_names(self) -> set[bytes]:
+        """What the new head reaches besides media. A row may name anything for a part of its files."""
+        names = {entry.ref.name for entry in self._tail}
+        for run in self._runs:
+            names |= {ref.name for ref in run.index.refs}
+            if run in self.base.root.runs:  # what the others name beyond it is new: `Delta.of` never drops an addition
+                for top in await self.base.both_tops(run):
+                    names |= {top.pages.name, *(ref.name for ref in top.segments)}
+        directory = await self.base.hot() or HotPage()
+        return names | {page.ref.name for page in directory.cold} | self._kept
 
     def successor(self, source: ObjectSource, head: Head, body: Body) -> Snapshot:
         """The state that this change made, once `head` is accepted: what a reader would load, without reading it."""

@@ -6,7 +6,7 @@ its sealed content is copied. Segments are sealed and emitted as they fill.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from strongroom.engine.cutting import split
@@ -25,6 +25,9 @@ from strongroom_protocol.seal.objects import ObjectType
 
 _UNSEALED = ChunkRef(0, 0, 0, bytes(32))
 
+
+PAGE_PARTS = 8_192
+"""Parts of media on one page, its first entry aside: a page of pictures must not outgrow what a reader parses."""
 
 FINAL_BYTES = 256 * 1024
 """Sealed bytes that make a frame final although it has few rows: long texts and verbatim records."""
@@ -126,10 +129,21 @@ class RunWriter:
 
     def _index(self) -> ObjectRef:
         numbers = {name: number for number, name in enumerate(self._segments)}
-        pages = [self.entries[at : at + PAGE_FRAMES] for at in range(0, len(self.entries), PAGE_FRAMES)]
+        pages = list(_pages(self.entries))
         held, chunks = self.sealer.chunks(ObjectType.INDEX_PAGES, [encode_page(page, numbers) for page in pages])
         fences = tuple(Fence(page[0][0], page[0][1].first, chunk) for page, chunk in zip(pages, chunks, strict=True))
         return self.sealer.object(ObjectType.INDEX, IndexTop(held, self.segments, fences).encode())
+
+
+def _pages(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    start = parts = 0
+    for at, (_, frame) in enumerate(entries):
+        if at > start and (at - start == PAGE_FRAMES or parts + len(frame.media) > PAGE_PARTS):
+            yield entries[start:at]
+            start, parts = at, 0
+        parts += len(frame.media)
+    if start < len(entries):
+        yield entries[start:]
 
 
 def erases(frame: Frame) -> bool:

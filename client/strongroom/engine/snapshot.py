@@ -84,16 +84,19 @@ class Snapshot:
     async def tops(self, run: Run) -> list[IndexTop]:
         """The readable tops of a run's index, primary first; none when both copies are damaged."""
         if run.number not in self._tops:
-            contents = await self.source.objects(run.index.refs[:1], ObjectType.INDEX)
-            if isinstance(contents[0], UntrustedDataError):
-                contents = await self.source.objects(run.index.refs[1:], ObjectType.INDEX)
-            self._tops[run.number] = [IndexTop.parse(content) for content in contents if isinstance(content, bytes)]
+            self._tops[run.number] = await self._read_tops(run.index.refs[:1]) or await self._read_tops(
+                run.index.refs[1:]
+            )
         return self._tops[run.number]
 
     async def both_tops(self, run: Run) -> list[IndexTop]:
         """The readable ones of both tops of a run's index, to name everything the run holds."""
-        contents = await self.source.objects(run.index.refs, ObjectType.INDEX)
-        return [IndexTop.parse(content) for content in contents if isinstance(content, bytes)]
+        return await self._read_tops(run.index.refs)
+
+    async def _read_tops(self, refs: Sequence[ObjectRef]) -> list[IndexTop]:
+        contents = await self.source.objects(refs, ObjectType.INDEX)
+        found = [self._noted(ref, content, IndexTop.parse) for ref, content in zip(refs, contents, strict=True)]
+        return [top for top in found if top is not None]
 
     async def entries(self, run: Run, key: bytes | None = None) -> tuple[Entry, ...]:
         """The frames of a run, of one conversation or of all; pages that are damaged twice are left out."""
@@ -105,10 +108,10 @@ class Snapshot:
             fences = top.fences if key is None else top.pages_for(key)
             wanted = [(top.pages.name, fence.chunk) for fence in fences]
             for fence, page in zip(fences, await self.source.chunks(ObjectType.INDEX_PAGES, wanted), strict=True):
-                if isinstance(page, UntrustedDataError):
-                    found += await self._mirror_page(run, top, top.fences.index(fence))
-                else:
-                    found += parse_page(page, top)
+                entries = self._parsed(page, top)
+                if entries is None:
+                    entries = await self._mirror_page(run, top, top.fences.index(fence))
+                found += entries
         if key is None:
             self._entries[run.number] = tuple(found)
             return tuple(found)
@@ -169,11 +172,9 @@ class Snapshot:
         for run in self.root.runs:
             for ref in run.index.refs:
                 yield ref, ObjectType.INDEX
-            for content in await self.source.objects(run.index.refs, ObjectType.INDEX):
-                if isinstance(content, bytes):
-                    top = IndexTop.parse(content)
-                    yield top.pages, ObjectType.INDEX_PAGES
-                    segments |= {ref.name: ref for ref in top.segments}
+            for top in await self.both_tops(run):
+                yield top.pages, ObjectType.INDEX_PAGES
+                segments |= {ref.name: ref for ref in top.segments}
         for ref in segments.values():
             yield ref, ObjectType.SEGMENT
         for ref in (await self.media()).values():
@@ -187,15 +188,15 @@ class Snapshot:
         return {part.name: part for part in parts}
 
     async def _mirror_page(self, run: Run, top: IndexTop, number: int) -> tuple[Entry, ...]:
-        (content,) = await self.source.objects(run.index.refs[1:], ObjectType.INDEX)
-        if isinstance(content, UntrustedDataError):
-            return ()
-        mirror = IndexTop.parse(content)
-        if mirror.segments != top.segments or number >= len(mirror.fences):
-            return ()
-        wanted = [(mirror.pages.name, mirror.fences[number].chunk)]
-        (page,) = await self.source.chunks(ObjectType.INDEX_PAGES, wanted)
-        return parse_page(page, mirror) if isinstance(page, bytes) else ()
+        for mirror in await self._read_tops(run.index.refs[1:]):
+            if mirror.segments == top.segments and number < len(mirror.fences):
+                wanted = [(mirror.pages.name, mirror.fences[number].chunk)]
+                (page,) = await self.source.chunks(ObjectType.INDEX_PAGES, wanted)
+                return self._parsed(page, mirror) or ()
+        return ()
+
+    def _parsed(self, page: bytes | UntrustedDataError, top: IndexTop) -> tuple[Entry, ...] | None:
+        return self._noted(top.pages, page, lambda content: parse_page(content, top))
 
 
 def check_frame(frame: Frame, key: bytes, ref: FrameRef) -> Frame:

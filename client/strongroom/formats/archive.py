@@ -113,6 +113,9 @@ class _Zip(Archive):
                 self._infos[name] = info
             else:
                 problems[problem] += 1
+        claimed = sum(info.file_size for info in self._infos.values())
+        if claimed > max(RATIO_FLOOR, RATIO * path.stat().st_size):  # spec: IMP-18
+            raise ImportRefused(f"{path.name} inflates too far", hint="unpack it and name the folder")
         super().__init__({name: info.file_size for name, info in self._infos.items()}, problems)
 
     def _open(self, name: str) -> BinaryIO:

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_NAMED_BY_HASH = re.compile(r"files/([0-9a-f]{64})(\.[a-z0-9]{1,12})?")
+NAMED_BY_HASH = re.compile(r"files/([0-9a-f]{64})(\.[a-z0-9]{1,12})?")
 
 
 def beside(folder: Path, path: str) -> BinaryIO | None:
@@ -37,7 +37,7 @@ def beside(folder: Path, path: str) -> BinaryIO | None:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(None, "not a regular file")
-        named = _NAMED_BY_HASH.fullmatch(path)
+        named = NAMED_BY_HASH.fullmatch(path)
         if named and hashlib.file_digest(file, "sha256").hexdigest() != named[1]:
             raise OSError(None, "damaged: not the file that was exported")
         file.seek(0)

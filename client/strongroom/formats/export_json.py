@@ -5,6 +5,9 @@ Two devices in one state write the same bytes: nothing here depends on a clock, 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
 import hashlib
 import os
 import re
@@ -17,7 +20,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from strongroom.formats.native import FORMAT_VERSION, INDEX_FILE, MARK, read_index
+from strongroom.formats.beside import NAMED_BY_HASH
+from strongroom.formats.native import CHAT_FILE, FORMAT_VERSION, INDEX_FILE, MARK, read_index
 from strongroom.formats.native_json import canonical
 from strongroom.formats.native_rows import to_json
 from strongroom_protocol.errors import ImportRefused, InvalidArgument
@@ -27,6 +31,8 @@ from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import Op, Row
 
 _SLUG_LENGTH = 40
+_LOCK = "strongroom-export.lock"
+_OURS = re.compile(rf"{CHAT_FILE.pattern}|{NAMED_BY_HASH.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,10 @@ def export_json(target: Path, chats: Iterable[Chat], files: Files = _no_files) -
     """
     _require_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    lock = os.open(work / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         new = work / "new"
         (new / "chats").mkdir(parents=True)
@@ -76,8 +85,37 @@ def export_json(target: Path, chats: Iterable[Chat], files: Files = _no_files) -
         new.rename(target)
         _sync_folder(target.parent)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _discard(work)
+        os.close(lock)
     return dict(counts)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what exports to this target left that were killed: folders with our lock in them that nobody holds."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # killed before there was a lock: it is empty, or not ours
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _discard(folder)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)
+
+
+def _discard(work: Path) -> None:
+    """Remove a folder of ours, the lock last: what a kill in between leaves is known for ours the next time."""
+    with contextlib.suppress(OSError):
+        for path in work.iterdir():
+            if path.name != _LOCK:
+                shutil.rmtree(path, ignore_errors=True)
+        (work / _LOCK).unlink(missing_ok=True)
+        work.rmdir()
 
 
 def chat_file(conversation: str, title: str) -> str:
@@ -90,7 +128,7 @@ def chat_file(conversation: str, title: str) -> str:
 def _require_free(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InvalidArgument("the target is not a folder", hint="name a new folder")
-    if target.exists() and any(target.iterdir()) and not _is_export(target):  # spec: IMP-12
+    if target.exists() and any(target.iterdir()) and not (_is_export(target) and _is_ours(target)):  # spec: IMP-12
         raise InvalidArgument("the target folder holds other files", hint="name a new folder, or a previous export")
 
 
@@ -100,6 +138,12 @@ def _is_export(folder: Path) -> bool:
     except ImportRefused:
         return False
     return True
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether an export wrote everything in the folder: it is replaced as a whole, and nobody's own files with it."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return all(name in (INDEX_FILE, "chats", "files") or _OURS.fullmatch(name) for name in found)
 
 
 def _write_chat(folder: Path, chat: Chat, counts: Counter[str], files: Files) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from strongroom_protocol.rows.model import Flag, Kind, Op, Row
 INDEX_FILE = "strongroom.json"
 MARK = "strongroom-export"
 FORMAT_VERSION = 1
-_CHAT_FILE = re.compile(r"chats/[a-z0-9-]+\.jsonl")
+CHAT_FILE = re.compile(r"chats/[a-z0-9-]+\.jsonl")
 _TYPES = frozenset(("conversation", "member", "source", "message", "edit", "delete", "reaction"))
 
 
@@ -78,9 +78,14 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise ImportRefused(f"{folder.name} is not an export of strongroom", hint="its index cannot be read") from error
     if mark != MARK or version != FORMAT_VERSION:  # spec: IMP-9
         raise ImportRefused(f"{folder.name}: export of an unknown version", hint="upgrade strongroom")
-    if not all(map(_CHAT_FILE.fullmatch, files)):  # spec: IMP-10
+    if not all(CHAT_FILE.fullmatch(name) and _is_plain(folder / name) for name in files):  # spec: IMP-10
         raise ImportRefused(f"{folder.name}: the index names a file outside the export", hint="do not use it")
     return {"files": files}
+
+
+def _is_plain(path: Path) -> bool:
+    """Neither a link, nor in one, nor what reading could wait for; what is not there is told when it is read."""
+    return not path.is_symlink() and not path.parent.is_symlink() and (path.is_file() or not path.exists())
 
 
 def _files(path: Path, importer: Native) -> list[tuple[Path, str | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 from strongroom.formats.native_json import NotNative, named, numbered
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.rows.detail import check_row, struct_of
-from strongroom_protocol.rows.media_refs import MEDIA, with_attachments
+from strongroom_protocol.rows.media_refs import MEDIA, descriptors, with_attachments, without_media
 from strongroom_protocol.rows.model import (
     BYTE_MAX,
     INDEX_MAX,
@@ -111,8 +111,11 @@ def from_json(fields: dict[str, Any]) -> tuple[str, Row]:
     )
     try:
         detail = numbered(struct_of(op), left)
-        # Where sealed bytes lie is for this vault alone to say: a file must not point into it, nor out of it.
-        row = row._replace(detail=with_attachments(op, detail, _unsealed) or None)
+        # Where sealed bytes lie is for this vault alone to say: a file must not point into it, nor out of it. That
+        # goes for fields without a name, too: a merge follows descriptors wherever they lie.
+        if any(descriptors(detail)):  # spec: IMP-17
+            detail = without_media(detail)
+        row = row._replace(detail=detail or None)
         check_row(row)
     except UntrustedDataError as error:
         raise NotNative from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from strongroom_protocol.wire.parse import Fields, fixed, text
 
 NAME_BYTES = 128
 EVENTS = 4096
+CONTENT_BYTES = 60 * 1024
+"""Content that, padded and sealed, is always within the 64 KiB that a keyring has for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,28 @@ class KeyringPrivate:
     names: Mapping[bytes, str] = field(default_factory=dict)
     events: tuple[KeyEvent, ...] = ()
 
-    def with_device(self, event: KeyEvent, name: str) -> KeyringPrivate:
-        """One device more, and the event that tells of it. A name is cut to its limit in UTF-8 bytes."""
+    def with_device(self, event: KeyEvent, name: str, *, listed: Collection[bytes] = ()) -> KeyringPrivate:
+        """One device more, and the event that tells of it. A name is cut to its limit in UTF-8 bytes.
+
+        When it becomes too much for a keyring, names of devices that are not `listed` any more go, then the oldest
+        events: an account must not become unable to change its keys because it changed them often.
+        """
         names = dict(self.names)
         if event.device is not None:
             names[event.device] = name.encode()[:NAME_BYTES].decode(errors="ignore")
-        return replace(self, names=names, events=(*self.events, event)[-EVENTS:])
+        made = replace(self, names=names, events=(*self.events, event)[-EVENTS:])
+        if len(made._content()) > CONTENT_BYTES:
+            made = replace(made, names={id_: names[id_] for id_ in names if id_ in listed or id_ == event.device})
+        while len(made._content()) > CONTENT_BYTES:
+            made = replace(made, events=made.events[1 + len(made.events) // 16 :])
+        return made
+
+    def _content(self) -> bytes:
+        return cbor.encode({1: 1, 2: dict(self.names), 3: [event.to_cbor() for event in self.events]})
 
     def seal(self, keys: EpochKeys, *, writer: bytes, sequence: int, randomness: bytes) -> bytes:
-        events = [event.to_cbor() for event in self.events]
-        content = cbor.encode({1: 1, 2: dict(self.names), 3: events})
         return seal_object(
-            keys, ObjectType.KEYRING_PRIVATE, content, writer=writer, sequence=sequence, randomness=randomness
+            keys, ObjectType.KEYRING_PRIVATE, self._content(), writer=writer, sequence=sequence, randomness=randomness
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from strongroom_protocol.engine.refs import ObjectRef
-from strongroom_protocol.errors import UntrustedDataError, UpgradeRequired
+from strongroom_protocol.errors import Failure, UntrustedDataError, UpgradeRequired
 from strongroom_protocol.rows.detail import ATTACHMENT, struct_of
 from strongroom_protocol.rows.model import Detail
 from strongroom_protocol.rows.schema import Many, Struct
@@ -14,6 +14,9 @@ from strongroom_protocol.seal.media import Media
 
 MEDIA = 22
 """Field of an attachment: the descriptor of the sealed file."""
+
+ROW_PARTS = 16_384
+"""Parts of media that one row may refer to: 128 GiB. An entry of an index has room for four times as many."""
 
 
 def descriptors(detail: Detail | None) -> Iterator[bytes]:
@@ -46,6 +49,24 @@ def part_refs(detail: Detail | None) -> Iterator[ObjectRef]:
             raise
         except UntrustedDataError:
             continue
+
+
+def without_media(item: Any) -> Any:
+    """A detail, or a part of one, without any descriptor, wherever `descriptors` would find it."""
+    if type(item) is list:
+        return [without_media(entry) for entry in item]
+    if type(item) is dict:
+        return {key: without_media(value) for key, value in item.items() if key != MEDIA or type(value) is not bytes}
+    return item
+
+
+def check_writable(detail: Detail | None) -> None:
+    """What a writer asks of a row beyond what a reader does: one row must not keep all others from being merged.
+
+    Raises UntrustedDataError: LIMIT; UpgradeRequired.
+    """
+    if sum(1 for _ in part_refs(detail)) > ROW_PARTS:  # spec: MEDIA-7
+        raise UntrustedDataError(Failure.LIMIT, "refers to too many parts of files", subject="detail")
 
 
 def attachments(op: int, detail: Detail | None) -> Iterator[Detail]:

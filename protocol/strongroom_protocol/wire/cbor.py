@@ -16,6 +16,7 @@ from strongroom_protocol.limits import LIMITS, Limits
 
 _INT_MAX = 2**64 - 1
 _INT_MIN = -(2**64)
+_PLAIN = frozenset((bytes, str, bool, type(None)))
 
 
 def encode(value: Any) -> bytes:
@@ -57,18 +58,30 @@ def _refuse_tag(tag: cbor2.CBORTag, immutable: bool = False) -> Any:
 
 def _ordered(value: Any) -> Any:
     kind = type(value)
+    if kind in _PLAIN:
+        return value
     if kind is int:
         if not _INT_MIN <= value <= _INT_MAX:
             raise TypeError("integer over 64 bits")
         return value
-    if kind in (bytes, str, bool) or value is None:
-        return value
     if kind is list or kind is tuple:
-        return [_ordered(item) for item in value]
+        return [item if type(item) in _PLAIN else _ordered(item) for item in value]
     if kind is dict:
-        if not {int, bytes, str}.issuperset(map(type, value)):  # spec: ENC-13
+        keys = list(value)
+        if not {int, bytes, str}.issuperset(map(type, keys)):  # spec: ENC-13
             raise TypeError("map keys are integers, byte strings or text")
-        # The standard orders keys by their encoded bytes, not by length first as cbor2's canonical mode does.
-        pairs = sorted((cbor2.dumps(_ordered(key)), key, item) for key, item in value.items())
-        return {key: _ordered(item) for _, key, item in pairs}
+        # Most maps have a few small integers in order already, and those sort by value as they do by encoded bytes.
+        if not _rising(keys):
+            # The standard orders keys by their encoded bytes, not by length first as cbor2's canonical mode does.
+            keys.sort(key=lambda key: cbor2.dumps(_ordered(key)))
+        return {key: item if type(item := value[key]) in _PLAIN else _ordered(item) for key in keys}
     raise TypeError(f"{kind.__name__} has no place in the protocol")
+
+
+def _rising(keys: list[Any]) -> bool:
+    last = -1
+    for key in keys:
+        if type(key) is not int or not last < key <= _INT_MAX:
+            return False
+        last = key
+    return True
