@@ -2,10 +2,10 @@
 
     python benchmarks/corpus.py --size S|M|L [--conversations 200] [--seed 1] --out DIR
 
-writes an app's `chat.db` and its media folder (`bench/app_data.py`). Conversations by Zipf (s = 1.05), bursts (a message
-stays in the conversation of the one before with p = 0.85), text lengths lognormal (median 20 characters, sigma 0.9),
-words by Zipf from a made-up vocabulary; 60 % of the conversations in hanzi, the rest in latin letters; ids grow by one;
-7 % of the messages are a picture's caption of no text, 6 % answer one of the last thirty, 5 % have reactions.
+writes an app's `chat.db` and its media folder (`bench/app_data.py`). Conversations by Zipf (s = 1.05), bursts (a
+message stays in the conversation of the one before with p = 0.85), text lengths lognormal (median 20 characters, sigma
+0.9), words by Zipf from a made-up vocabulary; 60 % of the conversations in hanzi, the rest in latin letters; ids grow
+by one; 7 % of the messages are a picture's caption of no text, 6 % answer one of the last thirty, 5 % have reactions.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def main() -> None:
         command = [sys.executable, __file__, "--bare", str(database)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
             try:
-                assert other.stdout is not None
-                addresses = {"relay": relay.address, "bare": ("127.0.0.1", int(other.stdout.readline()))}
+                port = other.stdout.readline() if other.stdout else ""
+                addresses = {"relay": relay.address, "bare": ("127.0.0.1", int(port))}
                 for number in range(given.rounds):
                     requests = signed(account, base, relay.authority, names)
                     for name in ("relay", "bare") if number % 2 == 0 else ("bare", "relay"):

@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md and its pictures from the JSON files of the runs.
 
-    python benchmarks/report.py [--runs docs/benchmarks] [--out docs/benchmarks.md]
+python benchmarks/report.py [--runs docs/benchmarks] [--out docs/benchmarks.md]
 """
 
 from __future__ import annotations
@@ -16,49 +16,19 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "benchmarks")]
 
 from bench import chart  # noqa: E402
+from bench.results import OURS, TIMES, amount  # noqa: E402
 
-OURS = "strongroom"
 ORDER = ("S", "M", "L", "tiny")
 VERDICTS = {"met": "met", "missed": "**missed**", "failed": "**FAILED**", "reported": ""}
 
 HEAD = """# Benchmarks
 
-Strongroom beside other ways to keep a chat history encrypted, on the same data in the same run, with a budget for every figure.
-A figure that misses its budget stands here like any other, with its reason. This page is written by `benchmarks/report.py`; the
-samples behind it are in [benchmarks/](benchmarks/).
+Strongroom beside other ways to keep a chat history encrypted, on the same data in the same run, with a budget for every
+figure. A figure that misses its budget stands here like any other, with its reason. This page is written by
+`benchmarks/report.py`; the samples behind it are in [benchmarks/](benchmarks/).
 
 | size | messages | chats | media |
 |---|---|---|---|
-"""
-
-METHOD = """
-## How it is measured
-
-- **Data.** `benchmarks/corpus.py` draws an app's SQLite file (messages, chats, media table, two indexes; replies, reactions) and a
-  folder of incompressible media from a seed. It is synthetic: trust ratios, not bytes per message. Whatever the database says of a
-  message is in Strongroom's copy too.
-- **Peers.** restic, Borg 1.4 and Borg 2 (zstd level 3) are deduplicating backup programs; `tar | zstd -3 | age` keeps nothing between
-  backups and so is the floor of "encrypt these files". They save the files as they are. None of them knows what a message is: where
-  Strongroom fetches a screen of messages, they restore the database and it is queried.
-- **Time** is from the start of a process to its exit, with every file of the target synced, for all; "warm" is inside a running
-  client. Everything is in the page cache for all. Each subject has its own new folder with its own cache. Three rounds, the order
-  turned round in every second one, the median counts; +100 messages warm is the median of a thousand commits.
-- **Keys.** Peers spend on opening their key what they spend; their users wait for it. A device of Strongroom opens without a
-  passphrase. A new device is timed after its unlock: Argon2id costs what it is set to cost (256 MiB, three passes), once.
-- **Bytes** are counted at the transport, or as growth of a repository. Sizes at rest are files on disk, padding and indexes included.
-- **Memory** is the highest sum of PSS of all processes of a subject, looked at every 20 ms.
-- **One flipped byte**: a bit is changed at a random place of the repository, weighted by size, one of ours in the database; then
-  everything is restored and compared. A file of which a chunk is lost counts as a file for peers, as the chunk for us.
-- **Bounds** for media are for 1 GB and scale with the size. Of a row without a peer the bound is absolute.
-
-Etebase, the nearest service of this kind, is not in these runs. On a machine of the same type its server on SQLite took 65 uploads
-a second, 16 ms and 24 KB for 100 more messages in a running client, and 98 MB of memory.
-
-## Run it
-
-`make bench-small` (S, under five minutes), `make bench` (M), `make bench-large` (L). Peers: `apt-get install restic borgbackup2 age
-zstd`; Borg 1.4 is not packaged everywhere, and the run says how to install it. A missing peer makes its rows FAILED. No root is needed
-to measure. On a busy machine times are worthless: look at the load in the table of the machine.
 """
 
 
@@ -70,7 +40,8 @@ def report(runs: list[dict[str, Any]], reasons: dict[str, Any]) -> str:
     ]  # fmt: skip
     for run in runs:
         lines += _section(run, reasons)
-    return "\n".join(lines) + "\n" + METHOD
+    method = (ROOT / "benchmarks/method.md").read_text(encoding="utf-8")
+    return "\n".join(lines) + "\n" + method
 
 
 def _media(run: dict[str, Any]) -> str:
@@ -102,7 +73,7 @@ def _what(item: dict[str, Any]) -> str:
 
 def _value(item: dict[str, Any], subject: str) -> str:
     value = item["medians"].get(subject)
-    return "–" if value is None else f"{number(value)} {item['unit']}".replace(" /s", "/s")
+    return "-" if value is None else amount(value, item["unit"])
 
 
 def _best(item: dict[str, Any]) -> str:
@@ -110,14 +81,7 @@ def _best(item: dict[str, Any]) -> str:
 
 
 def _ratio(item: dict[str, Any]) -> str:
-    return "" if item["ratio"] is None else f"{item['ratio']:.2g} ×"
-
-
-def number(value: float) -> str:
-    """Three digits that count, thousands apart."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return "" if item["ratio"] is None else f"{item['ratio']:.2g} {TIMES}"
 
 
 def _misses(size: str, measures: list[dict[str, Any]], reasons: dict[str, Any]) -> list[str]:
@@ -141,9 +105,11 @@ def _everyone(measures: list[dict[str, Any]]) -> list[str]:
     """All subjects side by side, where there are others."""
     rows = [item for item in measures if len(item["medians"]) > 1]
     names = list(dict.fromkeys(name for item in rows for name in item["medians"] if name != OURS))
-    lines = ["\nEverybody's medians:\n", f"| what | Strongroom | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    lines = ["\nEverybody's medians:\n", f"| what | Strongroom | {' | '.join(names)} |"]
+    lines.append("|---" * (len(names) + 2) + "|")
     for item in rows:
-        cells = [number(item["medians"][name]) if name in item["medians"] else "" for name in (OURS, *names)]
+        medians = item["medians"]
+        cells = [amount(medians[name], "").strip() if name in medians else "" for name in (OURS, *names)]
         lines.append(f"| {item['what']}, {item['unit']} | {' | '.join(cells)} |")
     return lines
 
@@ -153,11 +119,13 @@ def _machine(run: dict[str, Any]) -> list[str]:
     peers = ", ".join(found["peers"].values())
     libraries = ", ".join(f"{name} {version}" for name, version in found["libraries"].items())
     load = found["load"][1]
-    return [
-        f"\nMeasured {run['when']} in {run['seconds']:,} s at commit {found['commit']}: {found['cpu']}, {found['cores']} cores, "
-        f"{found['memory_gib']} GiB, {found['distribution']}, {found['kernel']}, {found['filesystem']}, load {load} at the end; "
-        f"Python {found['python']}, SQLite {found['sqlite']}, {libraries}{'; ' if peers else ''}{peers}."
-    ]
+    parts = [
+        f"Measured {run['when']}", f"rounds: {run['rounds']}", f"in {run['seconds']:,} s",
+        f"at commit {found['commit']}: {found['cpu']}",
+        f"{found['cores']} cores", f"{found['memory_gib']} GiB", found["distribution"], found["kernel"],
+        found["filesystem"], f"load {load} at the end; Python {found['python']}", f"SQLite {found['sqlite']}",
+    ]  # fmt: skip
+    return [f"\n{', '.join([*parts, libraries])}{'; ' if peers else ''}{peers}."]
 
 
 def main() -> None:

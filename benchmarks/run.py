@@ -86,12 +86,12 @@ def run(
     return results
 
 
-def document(size: str, data: AppData, work: Path, results: Results, seconds: float) -> dict[str, Any]:
+def document(size: str, data: AppData, work: Path, results: Results, seconds: float, rounds: int) -> dict[str, Any]:
     """What is kept of a run."""
     found = data.size
     return {
         "size": size, "messages": found.messages, "conversations": found.conversations, "seed": data.seed,
-        "database_bytes": data.database.stat().st_size, "media_files": len(data.files()),
+        "rounds": rounds, "database_bytes": data.database.stat().st_size, "media_files": len(data.files()),
         "media_bytes": data.media_bytes(), "seconds": round(seconds), "when": time.strftime("%Y-%m-%d"),
         "machine": machine(work), "measures": results.to_dict(),
         "memory_mb": {name: {row: round(mb, 1) for row, mb in rows.items()} for name, rows in results.peaks.items()},
@@ -112,12 +112,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="without the peers")
     parser.add_argument("--quick", action="store_true", help="hardly measure the relay: only to see that all works")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where data is kept between runs; on the disk to measure")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="keeps data between runs; on the disk to measure")
     given = parser.parse_args()
     default = {"L": [*SCALING], "tiny": [*ROWS, *SCALING]}.get(given.size, [*ROWS])
     rows = given.rows.split(",") if given.rows else default
     if unknown := set(rows) - {*ROWS, *SCALING}:
         parser.error(f"no such rows: {', '.join(sorted(unknown))}")
+    rounds = 1 if rows == list(SCALING) else given.rounds
     start = time.perf_counter()
     size = SIZES[given.size]
     data = AppData(given.cache / f"data-{given.size}-{size.conversations}-{given.seed}", size, given.seed)
@@ -128,7 +129,7 @@ def main() -> None:
             data, Path(work), rows=rows, rounds=given.rounds, commits=given.commits, alone=given.alone,
             quick=given.quick,
         )  # fmt: skip
-        kept = document(given.size, data, Path(work), results, time.perf_counter() - start)
+        kept = document(given.size, data, Path(work), results, time.perf_counter() - start, rounds)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for measure in kept["measures"]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from corpus import SPAN_MS, START_MS, Corpus
 
@@ -33,6 +33,9 @@ CREATE TABLE messages (
 CREATE INDEX messages_of_chat ON messages (chat, ts);
 CREATE INDEX messages_by_time ON messages (ts);
 """
+DatabaseRow = tuple[Any, ...]
+"""A row of `messages`, in the order of its columns."""
+
 _MESSAGE = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -92,7 +95,7 @@ class AppData:
     def media_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.files())
 
-    def newer(self, number: int, count: int = 100) -> list[tuple[object, ...]]:
+    def newer(self, number: int, count: int = 100) -> list[DatabaseRow]:
         """Rows for `messages`, later than all that is there: the `number`-th lot, the same at every call."""
         step = SPAN_MS // self.size.messages
         block = 1 + self.size.messages // BLOCK + number
@@ -141,12 +144,12 @@ class _Part(NamedTuple):
     step: int
     place: int
     first: int
-    count: int
+    rows: int
     files: int
     messages: int
 
 
-def append(database: Path, rows: list[tuple[object, ...]]) -> None:
+def append(database: Path, rows: list[DatabaseRow]) -> None:
     """Put newer messages into a copy of the database, as an app does: one transaction."""
     with closing(sqlite3.connect(database)) as opened, opened:
         opened.executemany(_MESSAGE, rows)
@@ -161,17 +164,17 @@ def _mime(number: int) -> str:
     return "image/jpeg" if number % 4 else "video/mp4"
 
 
-def _block(part: _Part) -> list[tuple[object, ...]]:
+def _block(part: _Part) -> list[DatabaseRow]:
     start = START_MS + int(part.place * BLOCK * part.step * BLOCK_SLACK)
     corpus = Corpus(
         conversations=part.conversations, seed=part.seed, step_ms=part.step, block=part.place, first_id=part.first,
         start_ms=start,
     )  # fmt: skip
-    return _rows(corpus, part.count, part.files, part.messages)
+    return _rows(corpus, part.rows, part.files, part.messages)
 
 
-def _rows(corpus: Corpus, count: int, files: int, messages: int) -> list[tuple[object, ...]]:
-    found: list[tuple[object, ...]] = []
+def _rows(corpus: Corpus, count: int, files: int, messages: int) -> list[DatabaseRow]:
+    found: list[DatabaseRow] = []
     for chat, row in corpus.messages(count):
         extras = corpus.extras()
         number = int(row.id or 0)

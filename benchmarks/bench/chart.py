@@ -5,7 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from bench.results import OURS, TIMES, amount
+
 WIDTH, ROW, TOP, LEFT, SCALE = 960, 24, 74, 250, 300
+LETTER = 7
+"""Widths and heights in pixels, those of a letter about."""
+
 FULL = 2.0
 """Budgets that a bar shows; what takes more is cut off and says so."""
 
@@ -14,7 +19,7 @@ COLOURS = {"met": "#2a7f62", "missed": "#c8553d", "failed": "#8a8a8a"}
 
 def used(measure: dict[str, Any]) -> float | None:
     """The part of its budget that a figure takes: 1 is exactly the bound, less is better. None: nothing to show."""
-    own = measure["ratio"] if measure["relative"] else measure["medians"].get("strongroom")
+    own = measure["ratio"] if measure["relative"] else measure["medians"].get(OURS)
     bound = measure["bound"]
     if own is None or not bound:
         return None
@@ -45,7 +50,8 @@ def draw(kept: dict[str, Any]) -> str:
         f'<line x1="{one}" y1="{TOP - 6}" x2="{one}" y2="{bottom}" stroke="#1c1c1c" stroke-width="1.5"/>',
         f'<text x="{one}" y="{bottom + 18}" text-anchor="middle" fill="#1c1c1c">the budget</text>',
         f'<text x="{LEFT}" y="{bottom + 18}" text-anchor="middle" fill="#555555">0</text>',
-        f'<text x="{LEFT + FULL * SCALE}" y="{bottom + 18}" text-anchor="middle" fill="#555555">{FULL:g} ×</text>',
+        f'<text x="{LEFT + FULL * SCALE}" y="{bottom + 18}" text-anchor="middle" fill="#555555">{FULL:g} '
+        f"{TIMES}</text>",
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -59,23 +65,19 @@ def _bar(measure: dict[str, Any], top: int) -> list[str]:
     if taken is None:
         return [name, f'<text x="{LEFT + 6}" y="{middle}" fill="{colour}" font-weight="600">FAILED</text>']
     length = max(2.0, min(taken, FULL) * SCALE)
-    inside = taken > FULL
     bar = f'<rect x="{LEFT}" y="{top + 3}" width="{length:.1f}" height="{ROW - 7}" rx="2" fill="{colour}"/>'
-    text = escape(_label(measure, taken))
-    if inside or (taken < 1 < taken + 0.0075 * len(text) * 3):
-        return [name, bar, *_beside(text, taken, length, middle, inside)]
-    return [name, bar, f'<text x="{LEFT + length + 7:.1f}" y="{middle}" fill="#333333">{text}</text>']
+    return [name, bar, _label(measure, taken, LEFT + length, middle)]
 
 
-def _beside(text: str, taken: float, length: float, middle: int, inside: bool) -> list[str]:
-    """A label that would be cut off, or would lie across the line of the budget, goes elsewhere."""
-    if inside:
-        return [f'<text x="{LEFT + length - 8:.1f}" y="{middle}" text-anchor="end" fill="#ffffff">{text}</text>']
-    return [f'<text x="{LEFT + SCALE + 8}" y="{middle}" fill="#333333">{text}</text>']
-
-
-def _label(measure: dict[str, Any], taken: float) -> str:
-    own = f"{measure['medians']['strongroom']:,g} {measure['unit']}".replace(" /s", "/s")
+def _label(measure: dict[str, Any], taken: float, end: float, middle: int) -> str:
+    """The figure beside its bar: inside where there is no room, beyond the line where it would lie across it."""
+    text = amount(measure["medians"][OURS], measure["unit"])
     if measure["relative"]:
-        own += f", {measure['ratio']:.2g} × {measure['best']}"
-    return f"{own} ({taken:.1f} × the budget)" if taken > FULL else own
+        text += f", {measure['ratio']:.2g} {TIMES} {measure['best']}"
+    elif taken > FULL:
+        text += f", {taken:.1f} {TIMES} the budget"
+    if taken > FULL:
+        return f'<text x="{end - 8:.1f}" y="{middle}" text-anchor="end" fill="#ffffff">{escape(text)}</text>'
+    line = LEFT + SCALE
+    across = end < line < end + 12 + LETTER * len(text)
+    return f'<text x="{(line if across else end) + 7:.1f}" y="{middle}" fill="#333333">{escape(text)}</text>'

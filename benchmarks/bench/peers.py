@@ -25,8 +25,11 @@ CACHE = Path.home() / ".cache" / "strongroom-bench"
 class Peer(Protocol):
     """A tool that makes encrypted backups of files. Every method raises Failed with what the tool said."""
 
-    name: str
-    deduplicates: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def deduplicates(self) -> bool: ...
 
     def missing(self) -> str | None:
         """How to install it where it is not; None when it is there."""
@@ -121,8 +124,8 @@ class Borg:
         if self.major == 2:
             return "apt-get install borgbackup2"
         return (
-            "apt-get install libacl1-dev liblz4-dev libzstd-dev libxxhash-dev libssl-dev pkg-config gcc python3-venv, then "
-            f"python3 -m venv {CACHE}/borg1.4 && {CACHE}/borg1.4/bin/pip install 'borgbackup==1.4.*'"
+            "apt-get install libacl1-dev liblz4-dev libzstd-dev libxxhash-dev libssl-dev pkg-config gcc python3-venv, "
+            f"then python3 -m venv {CACHE}/borg1.4 && {CACHE}/borg1.4/bin/pip install 'borgbackup==1.4.*'"
         )
 
     def version(self) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SAMPLE_S = 0.02
-"""Between two looks at the memory; the same for every subject, so what looking costs favours nobody."""
+SAMPLE_S = (0.02, 0.2)
+"""Between two looks at the memory, at first and after some seconds: a look costs a millisecond that is then missing."""
 
 
 class Failed(Exception):
@@ -112,7 +112,9 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_S):
+        start, pause = time.perf_counter(), SAMPLE_S[0]
+        while not self._stop.wait(pause):
+            pause = min(max(SAMPLE_S[0], (time.perf_counter() - start) / 20), SAMPLE_S[1])
             found = {pid: _pss(pid) / 1e6 for pid in _family(self._pid)}
             self.peak_mb = max(self.peak_mb, sum(found.values()))
             if self._part:

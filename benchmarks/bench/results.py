@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 OURS = "strongroom"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class Among(Enum):
@@ -24,8 +25,8 @@ class Measure:
 
     Of `most`, `least` (absolute), `times` and `share` (ratio to the best of `among`, at most and at least) at most one
     is given; without any the figure is told and not judged. `per_gb`: the bound grows with the media. `versus`: peers
-    are measured too; one that is missing fails the measure. `worst`: the highest sample counts, not the median. `about`: what one must
-    know to compare.
+    are measured too; one that is missing fails the measure. `worst`: the highest sample counts, not the median.
+    `about`: what one must know to compare.
     """
 
     key: str
@@ -48,13 +49,13 @@ class Measure:
     def budget(self, gigabytes: float) -> str:
         """In words."""
         if self.times is not None:
-            return f"at most {self.times:g} × {self.among.value}"
+            return f"at most {self.times:g} {TIMES} {self.among.value}"
         if self.share is not None:
             return f"at least {self.share:.0%} of it"
         if self.least is not None:
-            return f"at least {self.least:,g} {self.unit}"
+            return f"at least {amount(self.least, self.unit)}"
         limit = self.limit(gigabytes)
-        return "reported" if limit is None else f"at most {limit:,g} {self.unit}"
+        return "reported" if limit is None else f"at most {amount(limit, self.unit)}"
 
     def limit(self, gigabytes: float) -> float | None:
         """The absolute bound, None for one that is a ratio."""
@@ -116,7 +117,8 @@ class Results:
         best = (max if measure.more_is_better else min)(rivals, key=rivals.__getitem__, default=None)
         ratio = own / rivals[best] if own is not None and best is not None and rivals[best] else None
         return {
-            "key": key, "what": measure.what, "about": measure.about, "unit": measure.unit, "budget": measure.budget(self.gigabytes),
+            "key": key, "what": measure.what, "about": measure.about, "unit": measure.unit,
+            "budget": measure.budget(self.gigabytes),
             "bound": measure.times or measure.share or measure.limit(self.gigabytes),
             "more_is_better": measure.more_is_better,
             "relative": measure.times is not None or measure.share is not None,
@@ -140,6 +142,12 @@ class Results:
         else:
             good = own >= limit if measure.more_is_better else own <= limit
         return "met" if good else "missed"
+
+
+def amount(value: float, unit: str) -> str:
+    """Three digits that count, thousands apart, and the unit."""
+    digits = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+    return f"{digits}{'' if unit.startswith('/') else ' '}{unit}"
 
 
 def _short(value: float) -> float:

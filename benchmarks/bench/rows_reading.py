@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.process import Sample, ours
@@ -60,13 +61,12 @@ def last_messages(world: World) -> None:
     world.each("last 50", ("last50_warm", "last50_bytes", "last50_cold"), work)
 
 
-def _restored(world: World, subject: str, place: Path, query: object) -> tuple[Sample, float]:
+def _restored(world: World, subject: str, place: Path, query: Callable[[Path], int]) -> tuple[Sample, float]:
     """Restore the database and ask it; seconds of both."""
     target = _fresh(place / "out")
     target.mkdir()
     sample = world.peer(subject).restore(place, target, CHAT)
     start = time.perf_counter()
-    assert callable(query)
     if not query(next(target.rglob("chat.db"))):
         raise ValueError("the restored database has no messages")
     return sample, sample.seconds + time.perf_counter() - start

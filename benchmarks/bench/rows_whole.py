@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.process import Failed, Sample, ours, size_of
@@ -83,10 +83,9 @@ def _lost_of_ours(world: World, place: Path) -> tuple[int, str]:
     try:
         ours("bench.subject", "login", device, relay_in(place))
         found = command_line("restore", "--vault", device, "--json", allowed=(0, INCOMPLETE)).json
-        left = ours("bench.salvage", device).json
-    except Failed as reason:
-        pieces = len(world.data.files()) + 1  # nothing can be restored at all
-        return pieces, str(reason)
+    except Failed as reason:  # nothing can be restored at all
+        return len(world.data.files()) + 1, str(reason)
+    left = ours("bench.salvage", device).json
     files = len(world.data.files())
     lost = found["frames_lost"] + left["chunks_lost"] + files - left["files"]
     return lost, f"{len(found['damaged'])} named"
@@ -95,10 +94,8 @@ def _lost_of_ours(world: World, place: Path) -> tuple[int, str]:
 def _lost_of_peer(world: World, subject: str, place: Path, names: dict[str, str]) -> int:
     target = _fresh(place / "out")
     target.mkdir()
-    try:
+    with suppress(Failed):  # what it wrote before it gave up is what is left
         world.peer(subject).restore(place, target)
-    except Failed:
-        pass  # what it wrote before it gave up is what is left
     found = {path.name: _digest(path) for path in target.rglob("*") if path.is_file()}
     return sum(found.get(name) != digest for name, digest in names.items())
 

@@ -22,7 +22,7 @@ async def salvage(folder: Path) -> dict[str, int]:
     """Chunks that no read gives back, of all files of all chats that hold files."""
     found = {"files": 0, "damaged": 0, "chunks_lost": 0}
     async with await Vault.open(folder) as vault:
-        for chat in FILE_CHATS:
+        for chat in [row.conversation for row in await vault.chats() if row.conversation in FILE_CHATS]:
             for message in await vault.newest(chat, count=100_000):
                 for attachment in message.attachments:
                     found["files"] += 1

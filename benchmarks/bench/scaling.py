@@ -21,21 +21,21 @@ GROWTH = 1.2
 
 def _measures() -> tuple[Measure, ...]:
     found = [
-        Measure(f"{key}_{size}", f"{what}, {size} messages", unit, most=most)
-        for size in COUNTS
+        Measure(f"{key}_{size}", f"{what}, {size}", unit, most=most)
         for key, what, unit, most in (
             ("scale_backup", "first backup", "s", None),
             ("scale_rest", "at rest", "bytes a message", None),
-            ("scale_commit", "+100 messages: batch and head, median", "bytes", 8 * 1024),
-            ("scale_screen", "first screen, bytes", "KiB", 1024),
-            ("scale_requests", "first screen, requests", "requests", 12),
+            ("scale_commit", "+100: batch and head", "bytes", 8 * 1024),
+            ("scale_screen", "first screen: bytes", "KiB", 1024),
+            ("scale_requests", "first screen: requests", "requests", 12),
             ("scale_screen_s", "first screen", "s", 0.3),
-            ("scale_chat", "last 50 of a chat, bytes", "KiB", 32),
-            ("scale_memory", "highest memory of the client", "MB", 150),
+            ("scale_chat", "last 50 of a chat: bytes", "KiB", 32),
+            ("scale_memory", "memory of the client", "MB", 150),
         )
+        for size in COUNTS
     ]
     growth = Measure(
-        "scale_growth", "+100 messages, batch and head: 10M over 100k messages", "times", most=GROWTH
+        "scale_growth", "+100: 10M over 100k messages", "times", most=GROWTH
     )  # fmt: skip
     return (*found, growth)
 
@@ -76,9 +76,9 @@ def _one(world: World, name: str, messages: int) -> None:
     results.add(f"scale_screen_s_{name}", OURS, screen.json["seconds"])
     chat = ours("bench.subject", "chats", place / "screen")
     results.add(f"scale_chat_{name}", OURS, chat.json["bytes"] / 1024)
-    commits = ours("bench.subject", "commits", place / "device", data.folder, str(min(COMMITS, world.commits)), str(world.commit_seconds))
+    often = str(min(COMMITS, world.commits)), str(world.commit_seconds)
+    commits = ours("bench.subject", "commits", place / "device", data.folder, *often)
     pairs = zip(commits.json["batches"], commits.json["heads"], strict=True)
     results.add(f"scale_commit_{name}", OURS, statistics.median(batch + head for batch, head in pairs))
     peak = max(sample.peak_mb for sample in (backup, screen, chat, commits))
     results.add(f"scale_memory_{name}", OURS, peak)
-    results.peak(OURS, f"scaling {name}", peak)

@@ -99,8 +99,7 @@ async def commits(folder: Path, data: Path, count: int, seconds: float) -> dict[
                 break
             lots = _lots(source, number)
             before, start = session.transport.bytes_sent, time.perf_counter()
-            for chat, rows in lots.items():
-                await vault.append(chat, rows)
+            await vault.append_many([(chat, row) for chat, rows in lots.items() for row in rows])
             durable.append(time.perf_counter() - start)
             await vault.flush()
             whole.append(time.perf_counter() - start)
@@ -184,10 +183,12 @@ async def _at_rest(vault: Vault) -> dict[str, Any]:
 
 
 _VERBS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
-    "create": create, "login": login, "backup": backup, "media": media, "commits": commits, "tidy": tidy, "screen": screen,
-    "chats": chats,
+    "create": create, "login": login, "backup": backup, "media": media, "commits": commits, "tidy": tidy,
+    "screen": screen, "chats": chats,
 }  # fmt: skip
-_KINDS: dict[str, Callable[[str], Any]] = {"folder": Path, "database": Path, "files": Path, "data": Path, "count": int, "seconds": float}
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "folder": Path, "database": Path, "files": Path, "data": Path, "count": int, "seconds": float,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from bench.app_data import SIZES, AppData, Size, append
 from bench.app_reader import app_rows, columns_of, file_rows
-
 from strongroom import Kind, Op
 from strongroom_protocol.rows.detail import ATTACHMENTS, REPLY
 

@@ -1,4 +1,4 @@
-"""The runner of the benchmarks: every row gives figures, a missing peer fails rows, verdicts are those of the budgets."""
+"""The runner of the benchmarks: every row gives figures, a missing peer fails rows, verdicts follow the budgets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import report
 import run
 from bench import chart, peers, scaling
