@@ -53,7 +53,8 @@ def test_names_are_not_in_clear_and_do_not_show_in_the_size() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    made = KeyringPrivate(events=(KeyEvent(1, 1, "x", None),) * EVENTS).with_device(KeyEvent(9, 9, "new", BOB), "x" * 500)
+    full = KeyringPrivate(events=(KeyEvent(1, 1, "x", None),) * EVENTS)
+    made = full.with_device(KeyEvent(9, 9, "new", BOB), "x" * 500)
     assert len(made.events) == EVENTS
     assert made.events[-1].what == "new"
     assert KeyringPrivate.open(seal(made), opening(), ACCOUNT).names[BOB] == "x" * 128
