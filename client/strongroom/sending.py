@@ -114,7 +114,9 @@ class Sender:
         untidy = False
         while True:
             try:
-                await asyncio.wait_for(self._wanted.wait(), IDLE_S if untidy else None)
+                # Not wait_for: it loses a cancellation that comes as something is added, and `stop` would never end.
+                async with asyncio.timeout(IDLE_S if untidy else None):
+                    await self._wanted.wait()
             except TimeoutError:
                 untidy = False
                 await self._tidy()
