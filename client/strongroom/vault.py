@@ -143,7 +143,8 @@ class Vault:
         try:
             if self._outbox.waiting()[0] and self._sender.error is None and self.writable:
                 with contextlib.suppress(StrongroomError, TimeoutError):
-                    await asyncio.wait_for(self._sender.flush(), FLUSH_S)
+                    async with asyncio.timeout(FLUSH_S):
+                        await self._sender.flush()
         finally:
             await self._sender.stop()
             await self._session.transport.close()
