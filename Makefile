@@ -45,6 +45,7 @@ mutants: $(STAMP) ## remove each check in turn; a test that cites it must fail (
 
 crash: $(STAMP) ## SIGKILL client and relay in every phase, over 300 times; the table tells where
 	$(BIN)/python tests/crash/harness.py --kills 330
+	$(BIN)/python tests/crash/relay_kills.py --kills 8
 
 vectors: $(STAMP) ## make spec/vectors anew, bit for bit the same
 	$(BIN)/python tools/make_vectors.py

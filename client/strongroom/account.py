@@ -261,6 +261,7 @@ async def _register(session: Session, keys: EpochKeys, slots: SlotSet, name: str
     core = session.keyring.core
     if core is None:
         raise RuntimeError("keyring version 1 has a core")
+    note_attempt(session, head)
     answer = await session.transport.register(
         RegisterRequest(
             name=name,
