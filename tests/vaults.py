@@ -23,6 +23,7 @@ from strongroom.engine.reading import spans
 from strongroom.engine.snapshot import Snapshot
 from strongroom.formats import ImportOptions, ImportReport, importer_named
 from strongroom.importing import Added, Imported, import_rows
+from strongroom.owner import Owner
 from strongroom.session import Session
 from strongroom.state import State
 from strongroom.transport import open_transport
@@ -162,8 +163,12 @@ class Bench:
 
     async def confirm(self, device: Device) -> None:
         """Accept the listed devices on a fresh one."""
-        root = await account.renew_guest(device.session, name=device.vault.name, opener=self.opener)
-        await account.confirm(device.session, root, device_name="confirmed")
+        async with await self.owner(device) as owner:
+            await owner.confirm("confirmed")
+
+    async def owner(self, device: Device, opener: SecretsOrUnlock | None = None) -> Owner:
+        """The account unlocked on a device, for changes of keys."""
+        return await Owner.unlock(device.session, device.vault.name, opener or self.opener)
 
     async def reopen(self, folder: str, *, wrap: Wrap = plain, name: str = NAME) -> Device:
         """A device from its folder."""

@@ -12,7 +12,7 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom.journal import Attempt
 from strongroom.session import Session, now_ms
 from strongroom.staging import Staging
-from strongroom.transport.base import CommitRequest
+from strongroom.transport.base import CommitRequest, CommitResponse
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import RelayConflict
@@ -21,6 +21,7 @@ from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
 from strongroom_protocol.manifest.keyring import Keyring
 from strongroom_protocol.manifest.receipt import Chain, verify_receipt
+from strongroom_protocol.manifest.slots import SlotSet
 from strongroom_protocol.seal.objects import ObjectType
 from strongroom_protocol.wire import merkle
 
@@ -74,7 +75,7 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
             body = await change.finish(acknowledged=base.head.version)
             late = sorted(change.drops)[NAMES:]
             change.drops.difference_update(late)
-            head = await _advance(session, change, body, staging, entries())
+            head = await advance(session, change, body, staging, entries())
             if late and session.base is not None:
                 with contextlib.suppress(RelayConflict):  # somebody may need them again: then they stay
                     await _names_only(session, session.base, drops=late)
@@ -97,7 +98,7 @@ async def _names_only(
         change.uploaded |= {*adds[start : start + NAMES]}
         change.drops |= {*drops[start : start + NAMES]}
         body = await change.finish(acknowledged=base.head.version)
-        await _advance(session, change, body, staging, 0)
+        await advance(session, change, body, staging)
         base = session.base or base
 
 
@@ -106,16 +107,26 @@ def sealer_for(session: Session, keys: EpochKeys, emit: Emit) -> Sealer:
     return Sealer(keys, session.device.id, session.sequences(), emit)
 
 
-async def _advance(session: Session, change: Change, body: Body, staging: Staging, entries: int) -> Head:
+async def advance(
+    session: Session, change: Change, body: Body, staging: Staging, entries: int = 0, *,
+    keyring: Keyring | None = None, slots: SlotSet | None = None,
+) -> Head:  # fmt: skip
+    """Seal the body, upload what the change has sealed, and swap the head; with it the keyring and slot set, if any."""
     base = change.base
     body, sealed = seal_body(change.sealer, body)
     drops = change.drops | {base.head.body}
     adds = staging.names | change.uploaded
-    head, delta = next_head(session, base.head, session.keyring, change.sealer, sealed, adds, drops)
+    under = keyring or session.keyring
+    head, delta = next_head(session, base.head, under, change.sealer, sealed, adds, drops)
     inline = await staging.finish()
     note_attempt(session, head, entries)
-    answer = await session.transport.commit(session.account, CommitRequest(head.message, delta, inline, None, None))
-    accept_own(session, head, answer.head_receipt, session.keyrings)
+    request = CommitRequest(
+        head.message, delta, inline, None if keyring is None else keyring.message,
+        None if slots is None else slots.encode(),
+    )  # fmt: skip
+    answer = await session.transport.commit(session.account, request)
+    keyrings = session.keyrings if keyring is None else [*session.keyrings, keyring]
+    accept_own(session, head, answer, keyrings)
     session.base = change.successor(session.source(), head, body)
     return head
 
@@ -152,10 +163,16 @@ def next_head(
     return head, delta
 
 
-def accept_own(session: Session, head: Head, receipt: bytes, keyrings: list[Keyring]) -> None:
-    """The relay has acknowledged our head: check its receipt and pin it."""
+def accept_own(session: Session, head: Head, answer: CommitResponse, keyrings: list[Keyring]) -> None:
+    """The relay has acknowledged our head, and the last keyring when it came with it: check the receipts and pin it."""
+    newest = keyrings[-1]
+    if answer.keyring_receipt is not None:
+        verify_receipt(
+            answer.keyring_receipt, receipt_key=newest.receipt_key, account=session.account, chain=Chain.KEYRING,
+            version=newest.version, hash_=newest.hash, previous=newest.previous,
+        )  # fmt: skip
     verify_receipt(
-        receipt, receipt_key=keyrings[-1].receipt_key, account=session.account, chain=Chain.HEAD,
+        answer.head_receipt, receipt_key=keyrings[-1].receipt_key, account=session.account, chain=Chain.HEAD,
         version=head.version, hash_=head.hash, previous=head.previous,
     )  # fmt: skip
     _, peaks = session.pin.log()

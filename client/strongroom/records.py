@@ -118,11 +118,34 @@ class ImportResult:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """A device of the keyring: id (hex), name, whether it is this one."""
+    """A device of the keyring: id (hex), name, whether it is this one, when it was added (ms since 1970, if known)."""
 
     id: str
     name: str
     this: bool
+    added: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """What opens an account: key (hex, names the slot), kind in words, label, whether this unlock used it."""
+
+    key: str
+    kind: str
+    label: str
+    this: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEventInfo:
+    """A change of keys: version of the keyring, time (ms since 1970), what happened and by what authority, device (id
+    in hex, and name) concerned."""
+
+    version: int
+    time: int
+    what: str
+    device: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from strongroom.cache import Cache
 from strongroom.outbox import Outbox
 from strongroom.reader import Reader
-from strongroom.records import Attachment, ChatMessage, DeviceInfo, ImportResult, MessageRef, Progress, Restored, Status
+from strongroom.records import (
+    Attachment,
+    ChatMessage,
+    DeviceInfo,
+    ImportResult,
+    KeyEventInfo,
+    MessageRef,
+    Progress,
+    Restored,
+    Status,
+)
 from strongroom.sending import Sender
 from strongroom.session import Session, now_ms
 from strongroom.state import State
@@ -36,11 +46,12 @@ from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.model import UNSTAMPED, DeleteKind, Kind, Op, Row
 
 if TYPE_CHECKING:
-    from strongroom.account import SecretsOrUnlock
     from strongroom.columns import Columns
     from strongroom.engine.audit import Audit
     from strongroom.formats import ImportOptions
+    from strongroom.owner import Owner
     from strongroom.records import Step
+    from strongroom.unlocking import SecretsOrUnlock
     from strongroom_protocol.seal.media import Media
 
 APPEND_ROWS = 65_536
@@ -167,21 +178,50 @@ class Vault:
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """The devices of the newest accepted keyring."""
-        keyring = self._session.keyring
-        private = KeyringPrivate.open(keyring.private, self._session.epochs(), keyring.account)
+        keyring, private = self._session.keyring, self._private()
+        added = {event.device: event.time for event in private.events if "removed" not in event.what}
         return tuple(
-            DeviceInfo(device.id.hex(), private.names.get(device.id, ""), device.id == self._session.device.id)
+            DeviceInfo(
+                device.id.hex(), private.names.get(device.id, ""), device.id == self._session.device.id,
+                added.get(device.id),
+            )
             for device in keyring.devices
-        )
+        )  # fmt: skip
+
+    def key_events(self) -> tuple[KeyEventInfo, ...]:
+        """The signed log of every change of keys, oldest first: what, when, by what authority."""
+        private = self._private()
+        return tuple(
+            KeyEventInfo(
+                event.version, event.time, event.what, "" if event.device is None else event.device.hex(),
+                private.names.get(event.device or b"", ""),
+            )
+            for event in private.events
+        )  # fmt: skip
+
+    def _private(self) -> KeyringPrivate:
+        keyring = self._session.keyring
+        return KeyringPrivate.open(keyring.private, self._session.epochs(), keyring.account)
+
+    async def unlock(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> Owner:
+        """The account with its root secret, for whatever changes who may read and write; use as `async with`.
+
+        Needs the passphrase or recovery code, unless this vault has just been opened with it. Raises WrongSecret.
+        """
+        from strongroom.owner import Owner
+        from strongroom.unlocking import with_secrets
+
+        given = passphrase is not None or code is not None
+        opener = self._opener if self._opener and not given else with_secrets(passphrase, code)
+        async with self._session.lock:
+            return await Owner.unlock(self._session, self.name, opener)
 
     async def refresh_login(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> None:
         """Unlock again on a read-only device: admits it for reading for another while and fetches the newest state."""
-        from strongroom import account
+        from strongroom.unlocking import with_secrets
 
-        opener = account.with_secrets(passphrase, code)
-        async with self._session.lock:
-            await account.renew_guest(self._session, name=self.name, opener=opener)
-        self._opener = opener
+        async with await self.unlock(passphrase=passphrase, code=code):
+            self._opener = with_secrets(passphrase, code)
 
     async def confirm_devices(
         self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None, device_name: str = ""
@@ -190,14 +230,8 @@ class Vault:
 
         Needs the passphrase or recovery code, unless this vault has just been opened with it.
         """
-        from strongroom import account
-
-        given = passphrase is not None or code is not None
-        opener = self._opener if self._opener and not given else account.with_secrets(passphrase, code)
-        async with self._session.lock:
-            root = await account.renew_guest(self._session, name=self.name, opener=opener)
-            if not self._session.may_write:
-                await account.confirm(self._session, root, device_name=device_name)
+        async with await self.unlock(passphrase=passphrase, code=code) as owner:
+            await owner.confirm(device_name)
         self._opener = None
 
     # Writing ------------------------------------------------------------------------------------------------------
@@ -455,7 +489,7 @@ class Vault:
             runs, tail = len(snapshot.root.runs), len(snapshot.body.tail)
             usage = await session.transport.usage(session.account)
             stored, cap, objects = usage.stored, usage.cap, usage.objects
-        except RelayUnreachable:  # what is known without it
+        except (RelayUnreachable, NotFound):  # what is known without it, also on a device that was removed
             fresh = False
         waiting, _ = self._outbox.waiting()
         return Status(

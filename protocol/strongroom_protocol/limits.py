@@ -42,6 +42,8 @@ class Limits:
     # Keyring and head (chapters 04, 09)
     keyring_bytes: int = 512 * KIB  # 64 devices with their wraps are 160 KiB
     devices: int = 64
+    discards: int = 256  # ranges of writer sequences that undo has taken out of the history
+    block_ms: int = 3600 * 1000  # a blocked device waits that long for the keyring that removes it
     head_bytes: int = 2 * KIB
     body_bytes: int = 64 * KIB
     head_step: int = 1_000_000  # versions a head may be ahead of the one last seen: refuses fast-forward
@@ -73,6 +75,13 @@ class Limits:
     guest_ms: int = 7 * 24 * 3600 * 1000  # an unlock admits its key for reading that long
     upload_expiry_ms: int = 7 * 24 * 3600 * 1000  # uploads that no head names
     window_ms: int = 30 * 24 * 3600 * 1000  # dropped objects are kept that long
+
+    # Linking (chapter 15)
+    link_ms: int = 600_000  # a code is good for ten minutes: time to fetch the other device, not to be phished at leisure
+    link_tries: int = 3  # answers to one code; each is one guess at it
+    link_message_bytes: int = 4 * KIB  # the longest is an answer of 1.3 KiB
+    link_mailboxes: int = 8  # open at a time for one account
+    link_mailboxes_total: int = 1_000  # at one relay: 60 MiB at most, and a guessed number hits one in a thousand
 
 
 LIMITS = Limits()

@@ -70,9 +70,12 @@ class Hostile:
         found: LoginResponse = await self._do("login", name)
         return found
 
-    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
-        found: UnlockResponse = await self._do("unlock", name, statement)
+    async def unlock(self, name: str, statement: bytes, account: bytes | None = None) -> UnlockResponse:
+        found: UnlockResponse = await self._do("unlock", name, statement, account)
         return found
+
+    async def block(self, account: bytes, message: bytes) -> None:
+        await self._do("block", account, message)
 
     async def register(self, request: RegisterRequest) -> CommitResponse:
         found: CommitResponse = await self._do("register", request)

@@ -22,7 +22,6 @@ from adversary.hostile import Hostile
 from strongroom import commit as commit_module
 from strongroom import journal as journal_module
 from strongroom import message, sending
-from strongroom.account import confirm, renew_guest
 from strongroom.commit import commit
 from strongroom.engine.change import Change
 from strongroom.engine.compaction import fold_tail
@@ -342,8 +341,7 @@ async def test_061_no_part_goes_up_in_the_epoch_before(bench: Bench) -> None:
         path.unlink()
     assert len(shared) == 1
     fresh = await bench.login("b")
-    root = await renew_guest(fresh.session, name=fresh.vault.name, opener=bench.opener)
-    await confirm(fresh.session, root, device_name="fresh")
+    await bench.confirm(fresh)
     await device.session.sync()
     hostile = _behind(device)
     await device.vault.flush()

@@ -12,7 +12,6 @@ import pytest
 
 from adversary.hostile import Hostile
 from strongroom import message, outgoing, sending
-from strongroom.account import confirm, renew_guest
 from strongroom.commit import commit
 from strongroom.engine.compaction import compact, fold_tail
 from strongroom.records import ChatMessage
@@ -122,8 +121,7 @@ async def test_what_waits_is_sealed_again_after_an_epoch_change(bench: Bench) ->
     await device.vault.append("c", message("b"))
     staged = {path.name for path in _staged(device)}
     late = await bench.login("b")
-    root = await renew_guest(late.session, name="anna", opener=bench.opener)
-    await confirm(late.session, root, device_name="late")  # a new epoch
+    await bench.confirm(late)  # a new epoch
     sent: list[bytes] = []
     hostile.replace("put", lambda honest, account, name, data: sent.append(data))
     await device.vault.flush()

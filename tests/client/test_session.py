@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from adversary.hostile import Hostile
-from strongroom.account import confirm, renew_guest
 from strongroom.session import SEQUENCE_BLOCK
 from strongroom.transport import open_transport
 from strongroom_protocol.errors import Failure, InvalidArgument, ReadOnly, UntrustedDataError
@@ -91,8 +90,7 @@ async def test_two_logins_confirm_one_after_the_other(bench: Bench) -> None:
     await bench.create()
     devices = [await bench.login(folder) for folder in ("b", "c")]
     for device in devices:
-        root = await renew_guest(device.session, name="anna", opener=bench.opener)
-        await confirm(device.session, root, device_name="d")
+        await bench.confirm(device)
     for number, device in enumerate(devices):
         await device.add(talk(f"from {number}", 3))
     assert len(await rows_of(await devices[0].snapshot())) == 2

@@ -18,6 +18,7 @@ from independent.plain import Bad, Cddl
 from strongroom import account
 from strongroom.formats import ImportOptions, ImportReport, detect
 from strongroom.importing import import_rows
+from strongroom.owner import Owner
 from strongroom.session import Session
 from strongroom.transport import open_transport
 from strongroom.vault import Vault
@@ -260,8 +261,8 @@ async def live(folder: Path) -> Found:
             await import_rows(vault._session, piece)
     await vault.status()
     second = await account.login(folder / "two", transport, relay=relay, name="alice", opener=opener)
-    root = await account.renew_guest(second, name="alice", opener=opener)
-    await account.confirm(second, root, device_name="phone")
+    async with await Owner.unlock(second, "alice", opener) as owner:
+        await owner.confirm("phone")
     await Vault(second, name="alice", relay=relay).chats()
     sealed(second, objects, found)
     for one in (session, second):

@@ -22,8 +22,9 @@ from strongroom_protocol.keys.signing import SignKey
 from strongroom_protocol.keys.slots import Unlock, make_slot
 from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
-from strongroom_protocol.manifest.keyring import Cut, Device, Epoch, Keyring, handover_payload, recipient_id
+from strongroom_protocol.manifest.keyring import Cut, Device, Epoch, Keyring, recipient_id
 from strongroom_protocol.manifest.slots import Kdf, SlotKind, SlotSet
+from strongroom_protocol.manifest.succession import handover_payload
 from strongroom_protocol.seal.objects import ObjectType, object_name, seal_object
 from strongroom_protocol.wire import cbor, cose, merkle
 

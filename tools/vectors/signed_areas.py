@@ -7,8 +7,9 @@ from typing import Any
 
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.manifest.head import Delta, check_delta, check_follows, parse_head
-from strongroom_protocol.manifest.keyring import Keyring, check_chain, check_cut, check_writer, parse_keyring
+from strongroom_protocol.manifest.keyring import Keyring, check_cut, check_writer, parse_keyring
 from strongroom_protocol.manifest.receipt import Chain, Receipt, verify_receipt
+from strongroom_protocol.manifest.succession import check_chain
 from strongroom_protocol.wire import cbor, cose
 from vectors import world
 from vectors.case import Area, Case, Json, bad, good, maybe, stream, unhex

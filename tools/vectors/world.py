@@ -60,7 +60,7 @@ def wraps(secret: EpochSecret, number: int, root: Root, *devices: Dev) -> dict[b
 
 @cache
 def keyring_1() -> Keyring:
-    private = KeyringPrivate().with_device(KeyEvent(1, TIME, "account created", A.id), "laptop")
+    private = KeyringPrivate().with_events(KeyEvent(1, TIME, "account created", A.id), names={A.id: "laptop"})
     return Keyring(
         account=ACCOUNT, version=1, previous=None, time=TIME, root_key=ROOT.sign.public,
         root_kem_key=ROOT.kem.public, devices=(A.entry,), revoked={}, epochs=(EPOCH_1,),

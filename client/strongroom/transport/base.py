@@ -54,8 +54,12 @@ class Transport(Protocol):
         """Challenge and login salt for an account name."""
         ...
 
-    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
-        """The slot set, for a statement signed by an unlock key."""
+    async def unlock(self, name: str, statement: bytes, account: bytes | None = None) -> UnlockResponse:
+        """The slot set, for a statement signed by an unlock key; with `account` the request is signed by the device."""
+        ...
+
+    async def block(self, account: bytes, message: bytes) -> None:
+        """Pause a device's key at the relay until the next keyring, for a block signed by the root."""
         ...
 
     async def register(self, request: RegisterRequest) -> CommitResponse:

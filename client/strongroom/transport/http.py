@@ -70,9 +70,13 @@ class HttpTransport:
     async def login(self, name: str) -> LoginResponse:
         return LoginResponse.parse(await self._ask("POST", "/v1/login", messages.encode_login(name), signed=False))
 
-    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
+    async def unlock(self, name: str, statement: bytes, account: bytes | None = None) -> UnlockResponse:
         body = messages.UnlockRequest(name, statement).encode()
-        return UnlockResponse.parse(await self._ask("POST", "/v1/unlock", body, signed=False))
+        path = "/v1/unlock" if account is None else _path(account, "unlock")
+        return UnlockResponse.parse(await self._ask("POST", path, body, signed=account is not None))
+
+    async def block(self, account: bytes, message: bytes) -> None:
+        await self._ask("POST", _path(account, "block"), message)
 
     async def register(self, request: RegisterRequest) -> CommitResponse:
         return CommitResponse.parse(await self._ask("POST", "/v1/accounts", request.encode(), signed=False))

@@ -87,10 +87,16 @@ class InProcessTransport:
 
         return await self._asked(accounts.login(self._relay, name))
 
-    async def unlock(self, name: str, statement: bytes) -> UnlockResponse:
+    async def unlock(self, name: str, statement: bytes, account: bytes | None = None) -> UnlockResponse:
         from strongroom_relay.service import accounts
 
-        return await self._asked(accounts.unlock(self._relay, UnlockRequest(name, statement)))
+        who = None if account is None else await self._who(account)
+        return await self._asked(accounts.unlock(self._relay, UnlockRequest(name, statement), who=who))
+
+    async def block(self, account: bytes, message: bytes) -> None:
+        from strongroom_relay.service import blocks
+
+        await self._asked(blocks.block(self._relay, await self._who(account), message))
 
     async def register(self, request: RegisterRequest) -> CommitResponse:
         from strongroom_relay.service import accounts

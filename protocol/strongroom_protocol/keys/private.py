@@ -12,6 +12,7 @@ from strongroom_protocol.wire import cbor
 from strongroom_protocol.wire.parse import Fields, fixed, text
 
 NAME_BYTES = 128
+LABEL_BYTES = 64
 EVENTS = 4096
 CONTENT_BYTES = 60 * 1024
 """Content that, padded and sealed, is always within the 64 KiB that a keyring has for it."""
@@ -44,29 +45,32 @@ class KeyEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeyringPrivate:
-    """Device names by id, and events oldest first."""
+    """Device names by id, events oldest first, labels of slots by unlock key."""
 
     names: Mapping[bytes, str] = field(default_factory=dict)
     events: tuple[KeyEvent, ...] = ()
+    slots: Mapping[bytes, str] = field(default_factory=dict)
 
-    def with_device(self, event: KeyEvent, name: str, *, listed: Collection[bytes] = ()) -> KeyringPrivate:
-        """One device more, and the event that tells of it. A name is cut to its limit in UTF-8 bytes.
+    def with_events(
+        self, *events: KeyEvent, names: Mapping[bytes, str] | None = None, listed: Collection[bytes] = ()
+    ) -> KeyringPrivate:
+        """Further events, and names of devices. A name is cut to its limit in UTF-8 bytes.
 
         When it becomes too much for a keyring, names of devices that are not `listed` any more go, then the oldest
         events: an account must not become unable to change its keys because it changed them often.
         """
-        names = dict(self.names)
-        if event.device is not None:
-            names[event.device] = name.encode()[:NAME_BYTES].decode(errors="ignore")
-        made = replace(self, names=names, events=(*self.events, event)[-EVENTS:])
+        given = {ident: name.encode()[:NAME_BYTES].decode(errors="ignore") for ident, name in (names or {}).items()}
+        known = {**self.names, **given}
+        made = replace(self, names=known, events=(*self.events, *events)[-EVENTS:])
         if len(made._content()) > CONTENT_BYTES:
-            made = replace(made, names={id_: names[id_] for id_ in names if id_ in listed or id_ == event.device})
+            made = replace(made, names={id_: known[id_] for id_ in known if id_ in listed or id_ in given})
         while len(made._content()) > CONTENT_BYTES:
             made = replace(made, events=made.events[1 + len(made.events) // 16 :])
         return made
 
     def _content(self) -> bytes:
-        return cbor.encode({1: 1, 2: dict(self.names), 3: [event.to_cbor() for event in self.events]})
+        events = [event.to_cbor() for event in self.events]
+        return cbor.encode({1: 1, 2: dict(self.names), 3: events, 4: dict(self.slots)})
 
     def seal(self, keys: EpochKeys, *, writer: bytes, sequence: int, randomness: bytes) -> bytes:
         return seal_object(
@@ -79,12 +83,17 @@ class KeyringPrivate:
         _, content = open_object(epochs, account, object_name(data), data, ObjectType.KEYRING_PRIVATE)
         fields = Fields(cbor.decode(content, subject="keyring private"), "keyring private")
         fields.format()
-        names = fields.take(2)
-        if type(names) is not dict:
-            raise fields.wrong("expected a map of names")
         private = cls(
-            {fixed(k, 16, fields.subject): text(v, NAME_BYTES, fields.subject) for k, v in names.items()},
+            _texts(fields, 2, 16, NAME_BYTES),
             tuple(map(KeyEvent.parse, fields.array(3, maximum=EVENTS))),
+            _texts(fields, 4, 32, LABEL_BYTES),
         )
         fields.done()
         return private
+
+
+def _texts(fields: Fields, number: int, key_bytes: int, text_bytes: int) -> dict[bytes, str]:
+    value = fields.take(number)
+    if type(value) is not dict:
+        raise fields.wrong("expected a map of texts")
+    return {fixed(k, key_bytes, fields.subject): text(v, text_bytes, fields.subject) for k, v in value.items()}

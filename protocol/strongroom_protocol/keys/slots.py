@@ -73,9 +73,16 @@ def unlock(
 def make_slot(opener: Unlock, root: RootSecret, *, account: bytes, salt: bytes, kdf: Kdf, label: str) -> Slot:
     """A slot that `opener` opens: the root record sealed to its KEM key."""
     bare = Slot(opener.kind, opener.sign.public, opener.kem.public, b"", opener.tag(account))
+    return rewrap_slot(bare, root, account=account, salt=salt, kdf=kdf, label=label)
+
+
+def rewrap_slot(slot: Slot, root: RootSecret, *, account: bytes, salt: bytes, kdf: Kdf, label: str) -> Slot:
+    """The same slot with the root record of `root`: its own secret is not needed.
+
+    Safe only for a slot whose public keys the newest keyring commits to: whoever has their secret can open it.
+    """
     record = cbor.encode({1: root.reveal(), 2: account, 3: label})
-    sealed = wrap(opener.kem.public, record, info=_wrap_info(account, salt, kdf, bare))
-    return replace(bare, wrap=sealed)
+    return replace(slot, wrap=wrap(slot.kem_key, record, info=_wrap_info(account, salt, kdf, slot)))
 
 
 def open_slot(slots: SlotSet, opener: Unlock, *, account: bytes) -> tuple[RootSecret, str]:

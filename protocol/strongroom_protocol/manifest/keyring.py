@@ -1,4 +1,4 @@
-"""The keyring: who may read and write, as a chain signed by the root key (spec chapter 04).
+"""The keyring: who may read and write, one version of it (spec chapter 04). How one follows another: `succession`.
 
 A relay checks it too, so that a device key alone cannot take over or brick an account; therefore nothing here
 opens a wrap or a seal.
@@ -7,8 +7,7 @@ opens a wrap or a seal.
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -91,6 +90,30 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Writer sequences `first` to `last` of a device: what was written under them is no part of the history (undo)."""
+
+    device: bytes
+    first: int
+    last: int
+
+    def covers(self, device: bytes, sequence: int) -> bool:
+        return device == self.device and self.first <= sequence <= self.last
+
+    def to_cbor(self) -> dict[int, Any]:
+        return {1: self.device, 2: self.first, 3: self.last}
+
+    @classmethod
+    def parse(cls, value: Any) -> Discard:
+        fields = Fields(value, "discard")
+        discard = cls(fields.fixed(1, 16), fields.version(2), fields.version(3))
+        fields.done()
+        if discard.last < discard.first:  # spec: KR-25
+            raise UntrustedDataError(Failure.KEYRING, "a discarded range ends before it begins", subject="keyring")
+        return discard
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """One version of the keyring. `message` are the exact COSE_Sign1 bytes, `hash` their SHA-256."""
 
@@ -110,6 +133,7 @@ class Keyring:
     private: bytes
     handover: bytes | None
     core: GenesisCore | None
+    discards: tuple[Discard, ...] = ()
     message: bytes = b""
 
     @property
@@ -139,6 +163,7 @@ class Keyring:
             12: self.receipt_key, 13: self.slots_hash,
             14: None if self.cut is None else {1: self.cut.version, 2: self.cut.hash},
             15: self.private, 16: self.handover, 17: None if self.core is None else self.core.to_cbor(),
+            18: [discard.to_cbor() for discard in self.discards],
         }  # fmt: skip
 
 
@@ -167,6 +192,7 @@ def parse_keyring(message: bytes, *, account: bytes, limits: Limits = LIMITS) ->
         private=fields.blob(15, 65_536),
         handover=fields.optional(16, lambda value: blob(value, 4096, "keyring")),
         core=fields.optional(17, GenesisCore.parse),
+        discards=tuple(map(Discard.parse, fields.array(18, maximum=limits.discards))),
         message=message,
     )
     fields.done()
@@ -192,60 +218,20 @@ def _check_alone(keyring: Keyring) -> None:
         core.receipt_key,
     ) != (keyring.account, keyring.root_key, keyring.receipt_key):  # spec: KR-4
         raise UntrustedDataError(Failure.ACCOUNT, "core does not make this account", subject="keyring")
+    fresh = not keyring.revoked and not keyring.discards and all(device.added == 1 for device in keyring.devices)
+    if first and not fresh:  # spec: KR-26
+        raise UntrustedDataError(Failure.KEYRING, "the first version has a past", subject="keyring")
     idents = {device.id for device in keyring.devices}
     if len(idents) != len(keyring.devices) or not idents.isdisjoint(keyring.revoked):  # spec: KR-5
         raise UntrustedDataError(Failure.KEYRING, "a device is listed twice or both in and out", subject="keyring")
     readers = {recipient_id(keyring.root_kem_key)} | {recipient_id(device.kem_key) for device in keyring.devices}
     if set(keyring.wraps) != readers:  # spec: KR-6
         raise UntrustedDataError(Failure.KEYRING, "wraps are not for exactly the readers", subject="keyring")
+    if not {discard.device for discard in keyring.discards} <= idents | set(keyring.revoked):  # spec: KR-27
+        raise UntrustedDataError(Failure.KEYRING, "discards what a stranger wrote", subject="keyring")
     for number, epoch in enumerate(keyring.epochs, 1):
         if epoch.number != number or (epoch.sealed_previous is None) != (number == 1):  # spec: KR-7
             raise UntrustedDataError(Failure.EPOCH, "epochs are not a gapless chain", subject="keyring")
-
-
-def check_succession(old: Keyring, new: Keyring) -> None:
-    """`new` is the direct successor of `old` in the chain."""
-    if new.version != old.version + 1 or new.previous != old.hash:  # spec: KR-8
-        raise UntrustedDataError(Failure.CHAIN, "does not follow the previous keyring", subject="keyring")
-    if new.epochs[: len(old.epochs)] != old.epochs or len(new.epochs) > len(old.epochs) + 1:  # spec: KR-9
-        raise UntrustedDataError(Failure.EPOCH, "rewrites earlier epochs", subject="keyring")
-    if new.receipt_key != old.receipt_key:  # spec: KR-10
-        raise UntrustedDataError(Failure.KEYRING, "changes the relay's receipt key", subject="keyring")
-    for ident, version in old.revoked.items():
-        if new.revoked.get(ident) != version:  # spec: KR-11
-            raise UntrustedDataError(Failure.KEYRING, "forgets a revocation", subject="keyring")
-    gone = {device.id for device in old.devices} - {device.id for device in new.devices}
-    if not gone <= set(new.revoked):  # spec: KR-12
-        raise UntrustedDataError(Failure.KEYRING, "drops a device without revoking it", subject="keyring")
-    if gone and (new.epoch == old.epoch or new.root_key == old.root_key):  # spec: KR-13
-        raise UntrustedDataError(Failure.EPOCH, "revokes without a new epoch and root", subject="keyring")
-    if new.root_key != old.root_key or new.root_kem_key != old.root_kem_key:
-        _check_handover(old, new)
-
-
-def _check_handover(old: Keyring, new: Keyring) -> None:
-    if new.handover is None:  # spec: KR-14
-        raise UntrustedDataError(Failure.SIGNER, "root changed without the old root's word", subject="keyring")
-    signed = cose.verify(cose.Context.ROOT_HANDOVER, new.handover, maximum=4096)
-    if signed.key != old.root_key:  # spec: KR-15
-        raise UntrustedDataError(Failure.SIGNER, "handover is not by the old root", subject="keyring")
-    if signed.payload != handover_payload(new):  # spec: KR-16
-        raise UntrustedDataError(Failure.CONTEXT, "handover is for another keyring", subject="keyring")
-
-
-def handover_payload(new: Keyring) -> bytes:
-    """What the old root signs when the root key changes."""
-    return cbor.encode({1: new.account, 2: new.version, 3: new.previous, 4: new.root_key, 5: new.root_kem_key})
-
-
-def check_chain(keyrings: Sequence[Keyring], *, account: bytes) -> Keyring:
-    """A whole chain from version 1 on belongs to `account`; returns the newest."""
-    if not keyrings or keyrings[0].version != 1:  # spec: KR-17
-        raise UntrustedDataError(Failure.CHAIN, "chain does not begin with version 1", subject="keyring")
-    for old, new in itertools.pairwise(keyrings):
-        check_succession(old, new)
-    require_account(keyrings[-1].account, account, "keyring")
-    return keyrings[-1]
 
 
 def check_writer(head: Head, keyring: Keyring) -> None:

@@ -14,7 +14,8 @@ from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.manifest.account import require_account
 from strongroom_protocol.manifest.head import Head
-from strongroom_protocol.manifest.keyring import Keyring, check_chain, check_cut, check_succession, check_writer
+from strongroom_protocol.manifest.keyring import Keyring, check_cut, check_writer
+from strongroom_protocol.manifest.succession import check_chain, check_succession
 from strongroom_protocol.wire import cbor, merkle
 from strongroom_protocol.wire.parse import SMALL_MAX, VERSION_MAX, Fields, bad, fixed, uint
 

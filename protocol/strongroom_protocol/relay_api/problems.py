@@ -107,7 +107,8 @@ def to_error(refused: ProblemError) -> StrongroomError:
 
 
 _HINTS = {
-    Problem.NOT_FOUND: "check --relay; a read-only device must log in again from time to time",
+    Problem.NOT_FOUND: "check --relay; a read-only device must log in again from time to time; a device that was "
+    "removed keeps what waits in it, and `strongroom login --again` makes it a new one",
     Problem.REGISTRATION: "use --registration-token with the token the relay printed at its first start",
     Problem.NAME_TAKEN: "choose another --account; if it is yours, use strongroom login",
     Problem.RATE: "wait a minute and try again",

@@ -30,6 +30,8 @@ class Context(StrEnum):
     RECEIPT = "receipt"
     BATCH = "batch"
     UNLOCK = "unlock"
+    BLOCK = "block"
+    WITNESS = "witness"
 
 
 Signer = Callable[[bytes], bytes]

@@ -7,7 +7,7 @@ from aiohttp import web
 from strongroom_protocol.relay_api import messages
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.http.app import RELAY, body_of, cbor_response, signed
-from strongroom_relay.service import accounts, commits, objects, reading
+from strongroom_relay.service import accounts, blocks, commits, objects, reading
 from strongroom_relay.service.attempts import source_of
 
 ACCOUNT = "/v1/accounts/{account:[0-9a-f]{64}}"
@@ -22,6 +22,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/accounts", register),
         web.post("/v1/login", login),
         web.post("/v1/unlock", unlock),
+        web.post(ACCOUNT + "/unlock", unlock_signed),
+        web.post(ACCOUNT + "/block", block),
         web.get(ACCOUNT + "/keyring", keyring, allow_head=False),
         web.get(ACCOUNT + "/head", head, allow_head=False),
         web.get(ACCOUNT + "/heads/{version:[0-9]{1,16}}", head_at, allow_head=False),
@@ -57,6 +59,19 @@ async def unlock(request: web.Request) -> web.Response:
     parsed = messages.UnlockRequest.parse(await body_of(request, SMALL_BODY))
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", [])) if relay.trust_forwarded else None
     return cbor_response((await accounts.unlock(relay, parsed, source_of(request.remote, forwarded))).encode())
+
+
+async def unlock_signed(request: web.Request) -> web.Response:
+    relay = request.app[RELAY]
+    who, body = await signed(request, SMALL_BODY)
+    parsed = messages.UnlockRequest.parse(body)
+    return cbor_response((await accounts.unlock(relay, parsed, who=who)).encode())
+
+
+async def block(request: web.Request) -> web.Response:
+    who, body = await signed(request, SMALL_BODY)
+    await blocks.block(request.app[RELAY], who, body)
+    return web.Response()
 
 
 async def keyring(request: web.Request) -> web.Response:

@@ -20,6 +20,8 @@ from strongroom_protocol.relay_api.messages import (
 )
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import cose, merkle
+from strongroom_relay.service.attempts import Attempts
+from strongroom_relay.service.blocks import paused
 from strongroom_relay.service.commits import store_head, store_keyring, stored_receipts
 from strongroom_relay.service.relay import Principal, Relay, token_setting
 
@@ -79,10 +81,13 @@ async def login(relay: Relay, name: str) -> LoginResponse:
     return LoginResponse(challenge, salt, kdf, now, relay.receipt_key)
 
 
-async def unlock(relay: Relay, request: UnlockRequest, source: str | None = None) -> UnlockResponse:
+async def unlock(
+    relay: Relay, request: UnlockRequest, source: str | None = None, *, who: Principal | None = None
+) -> UnlockResponse:
     """Give out the slot set and admit the guest key for reading, for a signature by the key of one of the slots.
 
-    `source` is the network address that refusals are counted by, None where there is none to count.
+    `source` is the network address that refusals are counted by, None where there is none to count. `who` is the
+    device or guest that signed the request, if one did: then refusals are counted for its key alone.
     """
     now = relay.clock()
     name = request.name
@@ -98,15 +103,15 @@ async def unlock(relay: Relay, request: UnlockRequest, source: str | None = None
     found = await relay.store.read(lambda database: _slots(database, name))
     slots = _slot_set(relay, found).slots
     slot = next((slot for slot in slots if slot.unlock_key == signed.key), None)
+    if who is not None and (found is None or found[0] != who.account):  # spec: API-44
+        slot = None
     limited = slot is None or slot.kind is SlotKind.PASSPHRASE
-    if limited and not relay.names.allowed(name, now):  # spec: API-16
-        raise ProblemError(Problem.RATE)
-    if limited and source is not None and not relay.addresses.allowed(source, now):  # spec: API-42
+    counted = _counted(relay, name, source, who)
+    if limited and not all(attempts.allowed(key, now) for attempts, key in counted):  # spec: API-16
         raise ProblemError(Problem.RATE)
     if slot is None or found is None:  # spec: API-17
-        relay.names.count(name, now)
-        if source is not None:
-            relay.addresses.count(source, now)
+        for attempts, key in counted:
+            attempts.count(key, now)
         raise ProblemError(Problem.UNLOCK_REFUSED)
     account, encoded = found
     until = now + relay.limits.guest_ms
@@ -132,6 +137,8 @@ async def identify(relay: Relay, account: bytes, key: bytes) -> Principal:
 
     def work(database: sqlite3.Connection) -> Principal | None:
         pair = (account, key)
+        if paused(database, account, key, now):  # spec: BLOCK-3
+            return None
         if database.execute("SELECT 1 FROM members WHERE account = ? AND key = ?", pair).fetchone():
             return Principal(account, key, True)
         guest = database.execute("SELECT until FROM guests WHERE account = ? AND key = ?", pair).fetchone()
@@ -143,6 +150,14 @@ async def identify(relay: Relay, account: bytes, key: bytes) -> Principal:
     if found is None:  # spec: API-20
         raise ProblemError(Problem.NOT_FOUND)
     return found
+
+
+def _counted(relay: Relay, name: str, source: str | None, who: Principal | None) -> list[tuple[Attempts, str]]:
+    """What a refusal is counted by."""
+    if who is not None:  # spec: API-43
+        return [(relay.keys, who.key.hex())]
+    by_source = [] if source is None else [(relay.addresses, source)]  # spec: API-42
+    return [(relay.names, name), *by_source]
 
 
 def require_name(name: str) -> None:

@@ -8,15 +8,10 @@ from collections.abc import Sequence
 
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.manifest.head import Delta, Head, check_delta, check_follows, parse_head
-from strongroom_protocol.manifest.keyring import (
-    Keyring,
-    check_cut,
-    check_succession,
-    check_writer,
-    parse_keyring,
-)
+from strongroom_protocol.manifest.keyring import Keyring, check_cut, check_writer, parse_keyring
 from strongroom_protocol.manifest.receipt import Chain, Receipt
 from strongroom_protocol.manifest.slots import SlotSet, slot_set_hash
+from strongroom_protocol.manifest.succession import check_succession
 from strongroom_protocol.relay_api.messages import CommitRequest, CommitResponse
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import merkle
@@ -72,6 +67,7 @@ def _swap(
             database.execute("UPDATE accounts SET slots = ? WHERE id = ?", (request.slots, who.account))
         if keyring.root_key != now_keyring.root_key:  # spec: API-36
             database.execute("DELETE FROM guests WHERE account = ?", (who.account,))
+        database.execute("DELETE FROM blocks WHERE account = ?", (who.account,))
         store_keyring(relay, database, keyring)
     return store_head(relay, database, head, request.delta, request.objects, keyring)
 

@@ -49,7 +49,8 @@ class Relay:
     """X-Forwarded-For is the operator's own proxy's."""
     names: Attempts = field(default_factory=by_name)
     addresses: Attempts = field(default_factory=by_address)
-    """Refused unlocks, by account name and by network address."""
+    keys: Attempts = field(default_factory=by_name)
+    """Refused unlocks: by account name, by network address, and of devices by their key."""
     keyrings: Keyrings = field(default_factory=Keyrings)
     arriving: dict[bytes, int] = field(default_factory=dict)
     """Bytes of uploads under way, by account."""

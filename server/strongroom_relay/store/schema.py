@@ -43,6 +43,11 @@ MIGRATIONS = (
     """,
     # 2: the log of heads by its complete subtrees
     "".join([_LOG, *(_LEVEL.replace("LEVEL", str(level)) for level in range(40))]),
+    # 3: devices whose keys are paused
+    """
+    CREATE TABLE blocks(
+        account BLOB NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(account, key)) WITHOUT ROWID;
+    """,
 )
 
 

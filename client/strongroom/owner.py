@@ -1,0 +1,230 @@
+"""The vault with its root secret at hand: everything that changes who may read and write (spec chapter 04.7).
+
+    async with await vault.unlock(passphrase=...) as owner:
+        await owner.revoke(lost_phone)
+
+The root secret is in memory only, from unlocking until `close`. A device alone, even a stolen unlocked one, cannot do
+any of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from types import TracebackType
+
+from strongroom.records import SlotInfo
+from strongroom.rekeying import Build, KeyChange, NewDevice, change_keys
+from strongroom.reslotting import NewSlot, reslot
+from strongroom.session import Session, now_ms
+from strongroom.unlocking import SecretsOrUnlock, Unlocked, unlock_again, with_secrets
+from strongroom_protocol.errors import InvalidArgument, NotFound, RelayError
+from strongroom_protocol.keys.private import KeyringPrivate
+from strongroom_protocol.keys.root import Root
+from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
+from strongroom_protocol.manifest.head import Head
+from strongroom_protocol.manifest.keyring import Discard
+from strongroom_protocol.manifest.slots import Slot, SlotKind
+from strongroom_protocol.wire import cbor, cose
+
+KIND_NAMES = {
+    SlotKind.PASSPHRASE: "passphrase",
+    SlotKind.RECOVERY: "recovery code",
+    SlotKind.BOTH: "passphrase and recovery code",
+}
+
+
+class Owner:
+    """An unlocked account on one device. Its methods return when the change is durable at the relay."""
+
+    def __init__(self, session: Session, name: str, opener: SecretsOrUnlock, unlocked: Unlocked, root: Root) -> None:
+        self.session = session
+        self._name = name
+        self._opener = opener
+        self._unlocked = unlocked
+        self._root: Root | None = root
+
+    @classmethod
+    async def unlock(cls, session: Session, name: str, opener: SecretsOrUnlock) -> Owner:
+        """Raises WrongSecret, UntrustedDataError, RelayError; nothing is changed."""
+        unlocked, root = await unlock_again(session, name, opener)
+        return cls(session, name, opener, unlocked, root)
+
+    def close(self) -> None:
+        """Forget the root secret."""
+        self._root = None
+
+    async def __aenter__(self) -> Owner:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def root(self) -> Root:
+        """The root secret and its keys."""
+        if self._root is None:
+            raise InvalidArgument("the account was locked again", hint="unlock it once more")
+        return self._root
+
+    @property
+    def authority(self) -> str:
+        """What this was unlocked with, in words."""
+        return KIND_NAMES[self._unlocked.opener.kind]
+
+    # Devices ------------------------------------------------------------------------------------------------------
+
+    async def confirm(self, device_name: str) -> Head | None:
+        """Accept the listed devices and make this device one of them; None when it is one.
+
+        Nothing proves to a fresh device that the relay showed it the newest state. The new epoch keeps whoever was
+        added, or not yet removed, in a state that was withheld from reading what is written from now on.
+        """
+        if self.session.may_write:
+            return None
+        return await self._change(KeyChange(events=(), new_epoch=True), device_name=device_name)
+
+    async def add_device(self, sign_key: bytes, kem_key: bytes, name: str) -> Head:
+        """Add a device whose public keys its owner vouches for, as linking does. It reads all there is."""
+        new = NewDevice(sign_key, kem_key, name)
+        self.session.require_writer()
+        return await self._change(KeyChange(events=(self._event("device added", new.id),), add=(new,)))
+
+    async def revoke(self, *devices: bytes, device_name: str = "") -> Head:
+        """Remove devices (their ids): they read nothing written from now on, and nobody accepts what they write.
+
+        A device that is not confirmed yet becomes one of the devices by it, as `device_name`. Raises NotFound for an id
+        that is not listed, InvalidArgument for this device's own.
+        """
+        if self.session.device.id in devices:  # spec: ROOT-4
+            raise InvalidArgument("a device does not remove itself", hint="remove it from another device")
+        listed = {device.id for device in self.session.keyring.devices}
+        if not devices or not listed.issuperset(devices):
+            raise NotFound("no such device in this account", hint="see strongroom devices")
+        for device in devices:
+            with contextlib.suppress(RelayError):  # a pause, no more: the keyring is what removes it
+                await self._block(device)
+        events = tuple(self._event("device removed", device) for device in devices)
+        change = KeyChange(events=events, remove=frozenset(devices), rotate=True)
+        return await self._change(change, device_name=device_name)
+
+    async def _block(self, device: bytes) -> None:
+        keyring = self.session.keyring
+        payload = cbor.encode({1: keyring.account, 2: keyring.version, 3: keyring.hash, 4: device, 5: now_ms()})
+        message = cose.sign(cose.Context.BLOCK, payload, self.root.sign.public, self.root.sign.sign)
+        await self.session.transport.block(self.session.account, message)
+
+    async def discard(self, ranges: Iterable[Discard], event: str, build: Build) -> Head:
+        """Take ranges of what devices wrote out of the history for ever; `build` makes the history without them."""
+        self.session.require_writer()
+        return await self._change(KeyChange(events=(self._event(event),), discards=tuple(ranges)), build=build)
+
+    # Secrets ------------------------------------------------------------------------------------------------------
+
+    def slots(self) -> tuple[SlotInfo, ...]:
+        """What opens this account."""
+        labels, mine = self._labels(), self._unlocked.opener.sign.public
+        return tuple(
+            SlotInfo(slot.unlock_key.hex(), KIND_NAMES[slot.kind], labels[slot.unlock_key], slot.unlock_key == mine)
+            for slot in self._unlocked.slots.slots
+        )
+
+    async def change_passphrase(self, new: Passphrase, code: RecoveryCode | None = None) -> Head:
+        """Replace the passphrase that this was unlocked with, or else the account's only one.
+
+        With a two-secret slot the recovery code is needed too. Raises InvalidArgument when it is not clear which slot
+        is meant. The old passphrase opens nothing that is written from now on.
+        """
+        old = self._slot_to_replace({SlotKind.PASSPHRASE, SlotKind.BOTH}, "passphrase")
+        if (old.kind is SlotKind.BOTH) != (code is not None):
+            raise InvalidArgument("a two-secret account needs the recovery code too, others do not take it here")
+        return await self._reslot("passphrase changed", {old.unlock_key}, with_secrets(new, code), old)
+
+    async def change_recovery_code(self, new: RecoveryCode, passphrase: Passphrase | None = None) -> Head:
+        """Replace the recovery code; the old one opens nothing that is written from now on."""
+        old = self._slot_to_replace({SlotKind.RECOVERY, SlotKind.BOTH}, "recovery code")
+        if (old.kind is SlotKind.BOTH) != (passphrase is not None):
+            raise InvalidArgument("a two-secret account needs the passphrase too, others do not take it here")
+        return await self._reslot("recovery code changed", {old.unlock_key}, with_secrets(passphrase, new), old)
+
+    async def add_slot(self, opener: SecretsOrUnlock, label: str) -> Head:
+        """One more passphrase, recovery code or pair of both that opens this account."""
+        return await self._reslot("slot added", set(), opener, None, label)
+
+    async def remove_slot(self, key: str) -> Head:
+        """Remove a slot by its key (`SlotInfo.key`). It opens nothing that is written from now on."""
+        old = next((slot for slot in self._unlocked.slots.slots if slot.unlock_key.hex() == key), None)
+        if old is None:
+            raise NotFound("no such slot in this account", hint="see strongroom passphrase list")
+        return await self._reslot(f"{KIND_NAMES[old.kind]} removed", {old.unlock_key})
+
+    async def use_two_secrets(self, passphrase: Passphrase, code: RecoveryCode) -> Head:
+        """The account opens with both together only from now on: guessing the passphrase offline is hopeless then."""
+        gone = {slot.unlock_key for slot in self._unlocked.slots.slots}
+        return await self._reslot("both secrets needed from now on", gone, with_secrets(passphrase, code))
+
+    def _slot_to_replace(self, kinds: Collection[SlotKind], what: str) -> Slot:
+        mine = self._unlocked.opener.sign.public
+        found = [slot for slot in self._unlocked.slots.slots if slot.kind in kinds]
+        chosen = [slot for slot in found if slot.unlock_key == mine] or found
+        if len(chosen) != 1:
+            raise InvalidArgument(
+                f"the account has {len(found)} slots with a {what}", hint="add a new slot and remove the old one"
+            )
+        return chosen[0]
+
+    async def _reslot(
+        self, event: str, gone: set[bytes], opener: SecretsOrUnlock | None = None, like: Slot | None = None,
+        label: str = "",
+    ) -> Head:  # fmt: skip
+        slots, labels = self._unlocked.slots, self._labels()
+        added = None
+        if opener is not None:
+            keys = opener(self._name, slots.salt, slots.kdf)
+            added = NewSlot(keys, label or (labels[like.unlock_key] if like else KIND_NAMES[keys.kind]))
+        change = KeyChange(
+            events=(self._event(event),), reslot=reslot(slots, labels, gone=gone, added=added), rotate=bool(gone)
+        )
+        head = await self._change(change)
+        if added is not None and self._unlocked.opener.sign.public in gone:
+            self._unlocked = replace(self._unlocked, opener=added.opener)
+        return head
+
+    # All of them --------------------------------------------------------------------------------------------------
+
+    async def _change(self, change: KeyChange, *, device_name: str = "", build: Build | None = None) -> Head:
+        session, slots = self.session, self._unlocked.slots
+        if change.rotate and change.reslot is None:
+            change = replace(change, reslot=reslot(slots, self._labels()))
+
+        async def prepare() -> tuple[Root, KeyChange]:
+            keyring = session.keyring
+            if (keyring.root_key, keyring.slots_hash) != (self.root.sign.public, slots.hash()):  # spec: ROOT-2
+                raise InvalidArgument("the account's secrets were changed meanwhile", hint="unlock it and try again")
+            if any(keyring.device(device) is None for device in change.remove):
+                raise NotFound("that device was removed meanwhile", hint="see strongroom devices")
+            if session.may_write:
+                return self.root, change
+            keys = session.device
+            me = NewDevice(keys.sign.public, keys.kem.public, device_name)
+            events = (self._event("device added", me.id), *change.events)
+            return self.root, replace(change, add=(*change.add, me), events=events, new_epoch=True)
+
+        done = await change_keys(session, prepare, build)
+        self._root = done.root
+        if done.slots is not None:
+            self._unlocked = replace(self._unlocked, slots=done.slots)
+        return done.head
+
+    def _labels(self) -> dict[bytes, str]:
+        keyring = self.session.keyring
+        known = KeyringPrivate.open(keyring.private, self.session.epochs(), keyring.account).slots
+        return {
+            slot.unlock_key: known.get(slot.unlock_key, KIND_NAMES[slot.kind]) for slot in self._unlocked.slots.slots
+        }
+
+    def _event(self, what: str, device: bytes | None = None) -> tuple[str, bytes | None]:
+        return f"{what}; authority: {self.authority}", device
