@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import replace
 from pathlib import Path
 
 from strongroom.commit import accept_own, note_attempt, seal_body, sealer_for
-from strongroom.session import DeviceKeys, Session, fetch_keyrings, now_ms
+from strongroom.fetching import fetch_keyrings
+from strongroom.session import DeviceKeys, Session, now_ms
 from strongroom.state import FILES, State
 from strongroom.transport.base import RegisterRequest, Transport
 from strongroom.unlocking import SecretsOrUnlock, parameters, unlock_at, with_secrets
 from strongroom_protocol.engine.body import Body
-from strongroom_protocol.errors import InvalidArgument
+from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, open_epochs, wrap_epoch
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
 from strongroom_protocol.keys.root import Root
@@ -39,6 +41,7 @@ async def create(
     if not openers:
         raise InvalidArgument("an account needs at least one slot")
     info = await transport.relay_info()
+    await _clear(folder, transport, relay)
     device = _new_device()
     root = Root(RootSecret(secrets.token_bytes(32)))
     core = GenesisCore(root.sign.public, info.receipt_key, secrets.token_bytes(32))
@@ -73,6 +76,7 @@ async def create(
 
 async def login(folder: Path, transport: Transport, *, relay: str, name: str, opener: SecretsOrUnlock) -> Session:
     """A new read-only device, by passphrase or recovery code. Freshness is unproven until somebody confirms it."""
+    await _clear(folder, transport, relay)
     device = _new_device()
     unlocked = await unlock_at(transport, device[1], name, opener)
     keyrings = await fetch_keyrings(transport, unlocked.account, None, [])
@@ -91,6 +95,29 @@ async def login(folder: Path, transport: Transport, *, relay: str, name: str, op
         _forget(folder)
         raise
     return session
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a process was killed in `folder` while it made an account or logged in: nothing was ever saved there."""
+    if not (folder / FILES[0]).exists():
+        return False
+    with State.open(folder) as state:
+        stored = state.get("pin")
+        return stored is None or Pin.parse(stored).head_version == 0
+
+
+async def _clear(folder: Path, transport: Transport, relay: str) -> None:
+    """Remove what such a process left, unless the account was made after all: then the folder is its first device."""
+    if not unfinished(folder):
+        return
+    with State.open(folder) as state:
+        if state.get("relay") not in (None, relay.encode()):
+            return
+        if state.get("pin") is not None:
+            with contextlib.suppress(NotFound, ReadOnly):
+                await Session.open(state, transport).sync()
+                return
+    _forget(folder)
 
 
 def _new_device() -> tuple[dict[str, bytes | None], DeviceKeys]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from strongroom.columns import Columns
     from strongroom.engine.audit import Audit
     from strongroom.formats import ImportOptions
+    from strongroom.linking import OnLink
     from strongroom.owner import Owner
     from strongroom.records import Step
     from strongroom.unlocking import SecretsOrUnlock
@@ -124,6 +125,21 @@ class Vault:
             await transport.close()
             raise
         return cls(session, name=name, relay=relay, opener=opener)
+
+    @classmethod
+    async def join(
+        cls, folder: Path, *, code: str | None, relay: str | None = None, device_name: str = "",
+        progress: OnLink | None = None,
+    ) -> Vault:  # fmt: skip
+        """A fresh device, let in by one that is there already: `code` is what that one shows, typed or scanned.
+
+        It may write at once, and knows the newest state. Raises WrongSecret for a wrong code: call it again with the
+        right one, three times at most. After RelayUnreachable or a crash, without a code it goes on where it was.
+        """
+        from strongroom import joining
+
+        session = await joining.join(Path(folder), code=code, relay=relay, device_name=device_name, progress=progress)
+        return cls(session, name=session.state.require("name").decode(), relay=session.state.require("relay").decode())
 
     @classmethod
     async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
@@ -489,7 +505,7 @@ class Vault:
             runs, tail = len(snapshot.root.runs), len(snapshot.body.tail)
             usage = await session.transport.usage(session.account)
             stored, cap, objects = usage.stored, usage.cap, usage.objects
-        except (RelayUnreachable, NotFound):  # what is known without it, also on a device that was removed
+        except RelayUnreachable:  # what is known without it
             fresh = False
         waiting, _ = self._outbox.waiting()
         return Status(

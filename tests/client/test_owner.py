@@ -88,7 +88,7 @@ async def test_a_removed_device_is_a_stranger_and_keeps_what_it_has(bench: Bench
         await second.session.sync()
     with pytest.raises(StrongroomError):
         await second.vault.flush()
-    assert (await second.vault.status()).waiting == 1
+    assert second.vault._outbox.waiting()[0] == 1
 
 
 async def test_a_device_that_was_away_learns_of_it_and_writes_in_the_new_epoch(bench: Bench) -> None:

@@ -40,11 +40,12 @@ def command(**given: Any) -> int:
 async def _init(
     given: Context, registration_token: str, recovery_code_out: str | None, two_secret: bool, device_name: str | None
 ) -> int:
+    from strongroom.account import unfinished
     from strongroom.vault import Vault
 
     relay = ask.required(given.relay, "--relay")
     name = names.account_name(ask.required(given.account, "--account"))
-    if (given.vault / "device.db").exists():
+    if (given.vault / "device.db").exists() and not unfinished(given.vault):
         raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
     if recovery_code_out is None and not sys.stdin.isatty():
         raise InvalidArgument("the recovery code must be kept", hint="use --recovery-code-out FILE in scripts")

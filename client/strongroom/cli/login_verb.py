@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 @click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase")
 @click.option("--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE")
 @click.option("--confirm-devices", is_flag=True, help="accept the listed devices: this device may write from then on")
+@click.option("--link", is_flag=True, help="ask for the code that `strongroom link` shows on another device")
+@click.option(
+    "--link-code-file", type=click.Path(), metavar="FILE", help="read that code, or the QR code's text, from FILE"
+)
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
-def command(confirm_devices: bool, device_name: str | None, **given: Any) -> int:
+def command(
+    confirm_devices: bool, link: bool, link_code_file: str | None, device_name: str | None, **given: Any
+) -> int:
     """Open an account on this device, with the passphrase or the recovery code alone.
 
     The device may read at once. It may write when you have looked at the list of devices and confirmed it, at the
@@ -33,11 +40,15 @@ def command(confirm_devices: bool, device_name: str | None, **given: Any) -> int
     with --two-secret needs both: --passphrase-file (or --passphrase-command) and --recovery-code-file.
     """
     called = context.context(**given)
-    return called.run(_login(called, confirm_devices, device_name))
+    if link or link_code_file:
+        from strongroom.cli.linked_login import joined
+
+        return called.run(_login(called, joined(called, link_code_file, device_name), confirm_devices, device_name))
+    return called.run(_login(called, _opened(called), confirm_devices, device_name))
 
 
-async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
-    async with await _opened(given) as vault:
+async def _login(given: Context, opened: Awaitable[Vault], confirm: bool, device_name: str | None) -> int:
+    async with await opened as vault:
         if not vault.writable:
             given.note("devices of this account, as this relay shows them:")
             for device in vault.devices():
@@ -62,12 +73,15 @@ async def _login(given: Context, confirm: bool, device_name: str | None) -> int:
 
 async def _opened(given: Context) -> Vault:
     """The folder's vault, unlocked when that is still needed, or a new one."""
+    from strongroom.account import unfinished
     from strongroom.vault import Vault
 
     try:
+        if unfinished(given.vault):
+            raise NotFound("the folder holds a login that was never finished")
         vault = await Vault.open(given.vault, relay=given.relay)
     except NotFound:
-        if (given.vault / "device.db").exists():
+        if (given.vault / "device.db").exists() and not unfinished(given.vault):
             raise
         relay = ask.required(given.relay, "--relay")
         name = names.account_name(ask.required(given.account, "--account"))
