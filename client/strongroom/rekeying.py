@@ -105,7 +105,9 @@ class _Attempt:
 
     async def commit(self, build: Build | None) -> Rekeyed:
         session, change = self.session, self.change
-        root = Root(RootSecret(secrets.token_bytes(32))) if change.rotate else self.root
+        root = self.root
+        if change.rotate:  # spec: ROOT-3
+            root = Root(RootSecret(secrets.token_bytes(32)))
         keys, epochs = self._epoch()
         sealer = sealer_for(session, keys, self.staging.emit)
         slots, labels = (None, None) if change.reslot is None else change.reslot(root)
@@ -131,7 +133,7 @@ class _Attempt:
     def _epoch(self) -> tuple[EpochKeys, tuple[Epoch, ...]]:
         old, account = self.session.keyring, self.session.account
         current = self.session.epochs()[old.epoch].secret
-        if not (self.change.new_epoch or self.change.rotate):  # spec: ROOT-3
+        if not (self.change.new_epoch or self.change.rotate):
             return EpochKeys(account, old.epoch, current), old.epochs
         # The new secret depends on the old one too: a generator that repeats itself does not repeat an epoch.
         secret, epoch = make_epoch(old.epoch + 1, secrets.token_bytes(32), current, account)

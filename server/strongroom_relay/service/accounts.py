@@ -156,8 +156,10 @@ def _counted(relay: Relay, name: str, source: str | None, who: Principal | None)
     """What a refusal is counted by."""
     if who is not None:  # spec: API-43
         return [(relay.keys, who.key.hex())]
-    by_source = [] if source is None else [(relay.addresses, source)]  # spec: API-42
-    return [(relay.names, name), *by_source]
+    counted = [(relay.names, name)]
+    if source is not None:  # spec: API-42
+        counted.append((relay.addresses, source))
+    return counted
 
 
 def require_name(name: str) -> None:
