@@ -10,21 +10,22 @@ any of this.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from types import TracebackType
 
+from strongroom.linking import LinkOffer, offer
 from strongroom.records import SlotInfo
-from strongroom.rekeying import Build, KeyChange, NewDevice, change_keys
+from strongroom.rekeying import KeyChange, NewDevice, Newest, change_keys
 from strongroom.reslotting import NewSlot, reslot
 from strongroom.session import Session, now_ms
+from strongroom.undoing import Undoing, Undone, chosen_devices
 from strongroom.unlocking import SecretsOrUnlock, Unlocked, unlock_again, with_secrets
 from strongroom_protocol.errors import InvalidArgument, NotFound, RelayError
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 from strongroom_protocol.manifest.head import Head
-from strongroom_protocol.manifest.keyring import Discard
 from strongroom_protocol.manifest.slots import Slot, SlotKind
 from strongroom_protocol.wire import cbor, cose
 
@@ -117,10 +118,42 @@ class Owner:
         message = cose.sign(cose.Context.BLOCK, payload, self.root.sign.public, self.root.sign.sign)
         await self.session.transport.block(self.session.account, message)
 
-    async def discard(self, ranges: Iterable[Discard], event: str, build: Build) -> Head:
-        """Take ranges of what devices wrote out of the history for ever; `build` makes the history without them."""
-        self.session.require_writer()
-        return await self._change(KeyChange(events=(self._event(event),), discards=tuple(ranges)), build=build)
+    async def link(self) -> LinkOffer:
+        """A code to let a new device in with, or the one that is still good (chapter 15)."""
+        return await offer(self.session, self, name=self._name)
+
+    # History ------------------------------------------------------------------------------------------------------
+
+    async def undo(
+        self, to: int, *devices: bytes, revoke: bool = False, anyway: bool = False, plan: bool = False
+    ) -> Undone:
+        """Go back to version `to`, without what `devices` wrote after it and with what all others did.
+
+        Without devices, what those wrote that were removed from the account. `revoke` removes the named ones too.
+        `anyway` goes on when versions of other devices cannot be read. With `plan` nothing is changed. Raises
+        InvalidArgument for a version that is not before the newest, NotFound when the relay keeps it no more, or for an
+        unknown device, IncompleteError.
+        """
+        session = self.session
+        session.require_writer()
+        await session.sync()
+        chosen, gone = chosen_devices(session, devices)
+        removed = frozenset(chosen - gone) if revoke else frozenset()
+        if session.device.id in removed:
+            raise InvalidArgument("a device does not remove itself", hint="remove it from another device")
+        undoing = Undoing(session, to, chosen, gone | removed, anyway)
+        found = await undoing.plan()
+        if plan:
+            return found
+        for device in removed:
+            with contextlib.suppress(RelayError):
+                await self._block(device)
+        events = [self._event(f"undone to version {to}", device) for device in sorted(chosen)]
+        events += [self._event("device removed", device) for device in sorted(removed)]
+        change = KeyChange(events=tuple(events), remove=removed, rotate=bool(removed))
+        head = await self._change(change, undoing=undoing)
+        await undoing.rest()
+        return replace(found, version=head.version)
 
     # Secrets ------------------------------------------------------------------------------------------------------
 
@@ -195,7 +228,7 @@ class Owner:
 
     # All of them --------------------------------------------------------------------------------------------------
 
-    async def _change(self, change: KeyChange, *, device_name: str = "", build: Build | None = None) -> Head:
+    async def _change(self, change: KeyChange, *, device_name: str = "", undoing: Undoing | None = None) -> Head:
         session, slots = self.session, self._unlocked.slots
         if change.rotate and change.reslot is None:
             change = replace(change, reslot=reslot(slots, self._labels()))
@@ -206,6 +239,8 @@ class Owner:
                 raise InvalidArgument("the account's secrets were changed meanwhile", hint="unlock it and try again")
             if any(keyring.device(device) is None for device in change.remove):
                 raise NotFound("that device was removed meanwhile", hint="see strongroom devices")
+            if undoing is not None:
+                return self.root, replace(change, discards=await undoing.discards())
             if session.may_write:
                 return self.root, change
             keys = session.device
@@ -213,7 +248,7 @@ class Owner:
             events = (self._event("device added", me.id), *change.events)
             return self.root, replace(change, add=(*change.add, me), events=events, new_epoch=True)
 
-        done = await change_keys(session, prepare, build)
+        done = await change_keys(session, prepare, undoing or Newest(session))
         self._root = done.root
         if done.slots is not None:
             self._unlocked = replace(self._unlocked, slots=done.slots)

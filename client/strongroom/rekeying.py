@@ -9,9 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from strongroom.commit import ATTEMPTS, advance, sealer_for
 from strongroom.engine.change import Change
+from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
 from strongroom.reslotting import Reslot
 from strongroom.session import Session, now_ms
@@ -58,8 +60,29 @@ class KeyChange:
     reslot: Reslot | None = None
 
 
-Build = Callable[[Change], Awaitable[None]]
-"""Changes the history in the same commit."""
+class Ground(Protocol):
+    """The state that a change of keys goes on from, and what it changes of the history: nothing, but for undo."""
+
+    async def base(self) -> Snapshot:
+        """The state, under the newest head."""
+        ...
+
+    async def begin(self, base: Snapshot, sealer: Sealer, relieve: Callable[[], Awaitable[None]]) -> Change:
+        """The change on it, ready to be finished; `relieve` uploads what has been sealed when it is much."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest state, unchanged."""
+
+    session: Session
+
+    async def base(self) -> Snapshot:
+        return await self.session.snapshot()
+
+    async def begin(self, base: Snapshot, sealer: Sealer, relieve: Callable[[], Awaitable[None]]) -> Change:
+        return await Change.begin(base, sealer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +98,7 @@ Prepare = Callable[[], Awaitable[tuple[Root, KeyChange]]]
 """The root secret that owns the session's keyring, and the change to make on it."""
 
 
-async def change_keys(session: Session, prepare: Prepare, build: Build | None = None) -> Rekeyed:
+async def change_keys(session: Session, prepare: Prepare, ground: Ground) -> Rekeyed:
     """Make the change on the newest state, again when another device was first.
 
     It is made whole or not at all, whatever crashes. Raises what `prepare` and a commit raise.
@@ -83,9 +106,9 @@ async def change_keys(session: Session, prepare: Prepare, build: Build | None = 
     async with session.lock:
         for attempt in range(ATTEMPTS):
             try:
-                base = await session.snapshot()
+                base = await ground.base()
                 root, change = await prepare()
-                return await _Attempt(session, base, root, change).commit(build)
+                return await _Attempt(session, base, root, change).commit(ground)
             except RelayConflict:
                 if attempt + 1 == ATTEMPTS:
                     raise
@@ -103,7 +126,7 @@ class _Attempt:
     def __post_init__(self) -> None:
         self.staging = Staging(self.session.transport, self.session.account)
 
-    async def commit(self, build: Build | None) -> Rekeyed:
+    async def commit(self, ground: Ground) -> Rekeyed:
         session, change = self.session, self.change
         root = self.root
         if change.rotate:  # spec: ROOT-3
@@ -117,10 +140,7 @@ class _Attempt:
         )
         keyring = replace(bare, private=private, handover=self._handover(bare)).sign(root.sign.sign)
         try:
-            history = await Change.begin(self.base, sealer)
-            history.relieve = self.staging.relieve
-            if build is not None:
-                await build(history)
+            history = await ground.begin(self.base, sealer, self.staging.relieve)
             body = await history.finish(acknowledged=self.base.head.version)
             head = await advance(session, history, body, self.staging, keyring=keyring, slots=slots)
         finally:

@@ -14,7 +14,7 @@ from strongroom.engine import fold
 from strongroom.engine.audit import audit
 from strongroom.engine.change import Change
 from strongroom.engine.reading import newest
-from strongroom.engine.snapshot import check_frame, open_batch
+from strongroom.engine.snapshot import open_batch
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.engine.directory import DirectoryRow
@@ -71,14 +71,14 @@ async def test_a_frame_is_the_one_indexed(device: Device) -> None:
     snapshot = await device.snapshot()
     (key, ref), *_ = await snapshot.entries(snapshot.root.runs[0])
     (frame,) = await snapshot.frames(key, [ref])
-    check_frame(frame, key, ref)
-    _refused(Failure.CONTEXT, check_frame, frame, conversation_key("other"), ref)
+    snapshot.checked(frame, key, ref)
+    _refused(Failure.CONTEXT, snapshot.checked, frame, conversation_key("other"), ref)
     for wrong in (replace(ref, first=ref.first - 1), replace(ref, last=ref.last + 1), replace(ref, rows=ref.rows + 1)):
-        _refused(Failure.CONTEXT, check_frame, frame, key, wrong)
+        _refused(Failure.CONTEXT, snapshot.checked, frame, key, wrong)
 
 
 @pytest.mark.spec("ENG-7")
-async def test_021_an_index_that_files_a_chat_under_another(device: Device) -> None:
+async def test_attack_021_an_index_that_files_a_chat_under_another(device: Device) -> None:
     """A revoked or malicious device swaps two conversations in an index: neither is shown as the other."""
 
     async def swapped(change: Change) -> bool:
@@ -129,7 +129,7 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("bomb", [bomb for _, bomb in _bombs()], ids=[name for name, _ in _bombs()])
-async def test_033_a_bomb_in_a_batch_of_the_account(device: Device, bomb: bytes) -> None:
+async def test_attack_033_a_bomb_in_a_batch_of_the_account(device: Device, bomb: bytes) -> None:
     """A device of the account commits a batch that inflates to 64 MiB: noted, left out, the rest is readable."""
     before = await rows_of(await device.snapshot())
 

@@ -12,7 +12,7 @@ import pytest
 SLICE = "1/16"
 
 
-def test_a_part_of_the_kills_has_no_consequences(capsys: pytest.CaptureFixture[str]) -> None:
+def test_attack_094_a_part_of_the_kills_has_no_consequences(capsys: pytest.CaptureFixture[str]) -> None:
     harness = Path(__file__).with_name("harness.py")
     run = subprocess.run(
         [sys.executable, str(harness), "--kills", "330", "--slice", SLICE], capture_output=True, text=True, check=False

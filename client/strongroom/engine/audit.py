@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.cache import Cache
-from strongroom.engine.snapshot import Snapshot, check_frame
+from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import Failure, UntrustedDataError
@@ -128,7 +128,7 @@ def _examine_frames(
                     source.epochs, source.account, data[:HEADER_BYTES], ObjectType.SEGMENT, subject=name
                 )
             sealed = cut_out(data, frame.chunk, subject=name)
-            check_frame(decode_frame(open_chunk(opener, frame.chunk, sealed, subject=name)), key, frame)
+            snapshot.checked(decode_frame(open_chunk(opener, frame.chunk, sealed, subject=name)), key, frame)
         except UntrustedDataError as error:
             report.damaged.setdefault(name, error.failure)
             report.frames_lost += 1

@@ -50,10 +50,14 @@ class Change:
     @classmethod
     async def begin(cls, base: Snapshot, sealer: Sealer) -> Change:
         change = cls(base, sealer, DirectoryChange(base))
-        change._root = base.root
-        change._runs = list(base.root.runs)
-        change._tail = list(base.body.tail)
+        change.take_over()
         return change
+
+    def take_over(self) -> None:
+        """Begin with what the base has."""
+        self._root = self.base.root
+        self._runs = list(self.base.root.runs)
+        self._tail = list(self.base.body.tail)
 
     @property
     def runs(self) -> list[Run]:
@@ -156,7 +160,7 @@ class Change:
         """The state that this change made, once `head` is accepted: what a reader would load, without reading it."""
         kept = {entry.ref.name for entry in body.tail}
         tail = [item for item in (*self.base.tail, *self._appended) if item[0].ref.name in kept]
-        return Snapshot(source, head, body, self._root, tail)
+        return Snapshot(source, head, body, self._root, tail, self.base.discards)
 
 
 def _media(entries: Iterable[Entry]) -> set[bytes]:

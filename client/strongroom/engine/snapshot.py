@@ -16,6 +16,7 @@ from strongroom_protocol.engine.refs import FrameRef, ObjectRef
 from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.manifest.head import Head
+from strongroom_protocol.manifest.keyring import Discard
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.media_refs import part_refs
@@ -38,20 +39,24 @@ class Snapshot:
     body: Body
     root: EngineRoot
     tail: list[tuple[TailEntry, tuple[Frame, ...]]]
+    discards: tuple[Discard, ...] = ()
+    """What undo has taken out of the history: nothing of it is read, whatever a head names."""
     _entries: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
     _tops: dict[int, list[IndexTop]] = field(default_factory=dict)
     _hot: HotPage | None = None
     _pages: dict[bytes, tuple[DirectoryRow, ...]] = field(default_factory=dict)
 
     @classmethod
-    async def load(cls, source: ObjectSource, head: Head, devices: DeviceKeys) -> Snapshot:
+    async def load(
+        cls, source: ObjectSource, head: Head, devices: DeviceKeys, discards: tuple[Discard, ...] = ()
+    ) -> Snapshot:
         """Fetch and check body, root and tail. Raises what is wrong with body or root; a bad batch is noted."""
         body = Body.parse(await source.object(ObjectRef(head.body, head.body_size), ObjectType.BODY))
         root = EngineRoot()
         if body.root is not None:
             root = EngineRoot.parse(await source.mirrored(body.root, ObjectType.ROOT))
-        tail = await _load_tail(source, body.tail, devices)
-        return cls(source, head, body, root, tail)
+        tail = await load_tail(source, body.tail, devices, discards)
+        return cls(source, head, body, root, tail, discards)
 
     async def hot(self) -> HotPage | None:
         """The directory's hot page; None when it is damaged, an empty one when there are no runs."""
@@ -135,11 +140,23 @@ class Snapshot:
             frame = None
             if isinstance(content, bytes):
                 try:
-                    frame = check_frame(decode_frame(content), key, ref)
+                    frame = self.checked(decode_frame(content), key, ref)
                 except UntrustedDataError as error:
                     self.source.damage.setdefault(ref.segment.hex(), error.failure)
             frames.append(frame)
         return frames
+
+    def checked(self, frame: Frame, key: bytes, ref: FrameRef) -> Frame:
+        """The frame is of the conversation and times under which the index files it, and holds nothing discarded; or
+        CONTEXT is raised."""
+        if conversation_key(frame.conversation) != key:  # spec: ENG-7
+            raise UntrustedDataError(Failure.CONTEXT, "frame of another conversation", subject=ref.segment.hex())
+        if (frame.time[0], frame.time[-1], len(frame)) != (ref.first, ref.last, ref.rows):  # spec: ENG-8
+            raise UntrustedDataError(Failure.CONTEXT, "frame is not the one indexed", subject=ref.segment.hex())
+        for discard in self.discards:
+            if discard.device in frame.device and any(map(discard.covers, frame.device, frame.batch)):  # spec: UNDO-2
+                raise UntrustedDataError(Failure.CONTEXT, "frame with rows that were undone", subject=ref.segment.hex())
+        return frame
 
     def tail_frames(self, key: bytes) -> list[Frame]:
         """The rows of a conversation that no run holds yet."""
@@ -199,24 +216,18 @@ class Snapshot:
         return self._noted(top.pages, page, lambda content: parse_page(content, top))
 
 
-def check_frame(frame: Frame, key: bytes, ref: FrameRef) -> Frame:
-    """The frame is of the conversation and times under which the index files it, or CONTEXT is raised."""
-    if conversation_key(frame.conversation) != key:  # spec: ENG-7
-        raise UntrustedDataError(Failure.CONTEXT, "frame of another conversation", subject=ref.segment.hex())
-    if (frame.time[0], frame.time[-1], len(frame)) != (ref.first, ref.last, ref.rows):  # spec: ENG-8
-        raise UntrustedDataError(Failure.CONTEXT, "frame is not the one indexed", subject=ref.segment.hex())
-    return frame
-
-
-async def _load_tail(
-    source: ObjectSource, tail: Sequence[TailEntry], devices: DeviceKeys
+async def load_tail(
+    source: ObjectSource, tail: Sequence[TailEntry], devices: DeviceKeys, discards: Sequence[Discard] = ()
 ) -> list[tuple[TailEntry, tuple[Frame, ...]]]:
+    """The batches that can be read; of the others it is noted what is wrong."""
     loaded = []
     contents = await source.objects([entry.ref for entry in tail], ObjectType.BATCH)
     for entry, content in zip(tail, contents, strict=True):
         if isinstance(content, UntrustedDataError):
             continue
         try:
+            if any(discard.covers(entry.device, entry.sequence) for discard in discards):  # spec: UNDO-1
+                raise UntrustedDataError(Failure.CONTEXT, "batch that was undone", subject=entry.ref.name.hex())
             loaded.append((entry, open_batch(source.account, entry, content, devices)))
         except UntrustedDataError as error:
             source.damage.setdefault(entry.ref.name.hex(), error.failure)

@@ -72,6 +72,10 @@ class Pin:
         fields.done()
         return pin
 
+    def after_undo(self, device: bytes) -> Pin:
+        """Without the sequences of other devices: the root's word says that what was last read of them may be a lie."""
+        return replace(self, sequences={ident: last for ident, last in self.sequences.items() if ident == device})
+
     def log(self) -> tuple[int, tuple[bytes, ...]]:
         """Size and peaks of the log with the pinned head as its last entry."""
         if self.head_version == 0:
@@ -139,7 +143,7 @@ def accept_sequences(pin: Pin, sequences: Mapping[bytes, int], *, device: bytes)
             Failure.CLONE,
             "a copy of this device has written",
             subject="device",
-            hint="log in again in a new folder; nothing this device holds is lost",
+            hint="`strongroom login --again` makes this folder a device of its own; nothing it holds is lost",
         )
     return replace(pin, sequences=dict(sequences))
 
