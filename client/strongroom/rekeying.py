@@ -18,7 +18,7 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom.reslotting import Reslot
 from strongroom.session import Session, now_ms
 from strongroom.staging import Staging
-from strongroom_protocol.errors import RelayConflict
+from strongroom_protocol.errors import RelayConflict, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, wrap_epoch
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
 from strongroom_protocol.keys.root import Root
@@ -79,7 +79,16 @@ class Newest:
     session: Session
 
     async def base(self) -> Snapshot:
-        return await self.session.snapshot()
+        try:
+            return await self.session.snapshot()
+        except UntrustedDataError as error:
+            head = self.session.stored_head()
+            if error.subject == head.body.hex():
+                error.hint = (
+                    f"nothing can be changed on a state that cannot be read; if a device you do not trust made it, "
+                    f"`strongroom undo --to {head.version - 1} --device NAME --revoke` goes back before it"
+                )
+            raise
 
     async def begin(self, base: Snapshot, sealer: Sealer, relieve: Callable[[], Awaitable[None]]) -> Change:
         return await Change.begin(base, sealer)

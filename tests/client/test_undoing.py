@@ -16,6 +16,7 @@ from strongroom import commit as committing
 from strongroom.compose import message
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot, load_tail
+from strongroom.transport.base import CommitRequest, CommitResponse
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import Failure, InvalidArgument, NotFound, UntrustedDataError
@@ -274,6 +275,45 @@ async def test_a_state_that_nobody_can_read_is_undone(bench: Bench) -> None:
     await _undo(bench, first, to, thief, revoke=True)
     await first.add(talk("chat", 1, start=LATER))
     assert len((await _says(first))["chat"]) == 4
+
+
+async def test_removing_a_device_that_left_noise_names_the_way_out(bench: Bench) -> None:
+    first, thief = await _family(bench, "b")
+    honest = committing.seal_body
+
+    def noise(sealer: Sealer, body: Body) -> tuple[Body, tuple[ObjectRef, int]]:
+        made, (_, sequence) = honest(sealer, body)
+        return made, (sealer.object(ObjectType.ROOT, b"noise", sequence=sequence), sequence)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(UntrustedDataError):
+        patch.setattr(committing, "seal_body", noise)
+        await thief.add(talk("chat", 1, start=LATER, ids="spam"))
+    async with await bench.owner(first) as owner:
+        with pytest.raises(UntrustedDataError) as caught:
+            await owner.revoke(thief.session.device.id)
+        assert "--revoke" in caught.value.hint
+        await owner.undo(first.session.pin.head_version - 1, thief.session.device.id, revoke=True)
+    await first.add(talk("chat", 1, start=LATER))
+
+
+async def test_a_commit_that_slips_in_is_carried_too(bench: Bench) -> None:
+    first, thief, other = await _family(bench, "b", "c")
+    to = first.session.pin.head_version
+    await thief.add(talk("chat", 2, start=LATER, ids="spam"))
+    hostile = Hostile(first.session.transport)
+    first.session.transport = hostile
+    slipped: list[int] = []
+
+    async def commit(account: bytes, request: CommitRequest) -> CommitResponse:
+        if not slipped:
+            slipped.append(1)
+            await other.add(talk("chat", 1, start=LATER + 10**6, ids="late"))
+        return await hostile.honest.commit(account, request)
+
+    hostile.instead("commit", commit)
+    await _undo(bench, first, to, thief)
+    assert slipped
+    assert len((await _says(thief))["chat"]) == 4
 
 
 async def test_a_version_the_relay_does_not_keep(bench: Bench) -> None:
