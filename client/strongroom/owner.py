@@ -18,10 +18,10 @@ from strongroom.linking import LinkOffer, offer
 from strongroom.records import SlotInfo
 from strongroom.rekeying import KeyChange, NewDevice, Newest, change_keys
 from strongroom.reslotting import NewSlot, reslot
-from strongroom.session import Session, now_ms
+from strongroom.session import AGAIN, Session, now_ms
 from strongroom.undoing import Undoing, Undone, chosen_devices
 from strongroom.unlocking import SecretsOrUnlock, Unlocked, unlock_again, with_secrets
-from strongroom_protocol.errors import InvalidArgument, NotFound, RelayError
+from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly, RelayError
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
@@ -86,6 +86,8 @@ class Owner:
         """
         if self.session.may_write:
             return None
+        if self.session.device.id in self.session.keyring.revoked:  # spec: CLIENT-38
+            raise ReadOnly("this device was removed from the account", hint=AGAIN)
         return await self._change(KeyChange(events=(), new_epoch=True), device_name=device_name)
 
     async def add_device(self, sign_key: bytes, kem_key: bytes, name: str) -> Head:
@@ -93,6 +95,13 @@ class Owner:
         new = NewDevice(sign_key, kem_key, name)
         self.session.require_writer()
         return await self._change(KeyChange(events=(self._event("device added", new.id),), add=(new,)))
+
+    async def rename(self, device: bytes, name: str) -> Head:
+        """Call a listed device otherwise. Raises NotFound."""
+        self.session.require_writer()
+        if self.session.keyring.device(device) is None:
+            raise NotFound("no such device in this account", hint="see strongroom devices")
+        return await self._change(KeyChange(events=(self._event("device renamed", device),), names={device: name}))
 
     async def revoke(self, *devices: bytes, device_name: str = "") -> Head:
         """Remove devices (their ids): they read nothing written from now on, and nobody accepts what they write.
@@ -106,7 +115,7 @@ class Owner:
         if not devices or not listed.issuperset(devices):
             raise NotFound("no such device in this account", hint="see strongroom devices")
         for device in devices:
-            with contextlib.suppress(RelayError):  # a pause, no more: the keyring is what removes it
+            with contextlib.suppress(StrongroomError):  # a pause, no more: the keyring is what removes it
                 await self._block(device)
         events = tuple(self._event("device removed", device) for device in devices)
         change = KeyChange(events=events, remove=frozenset(devices), rotate=True)
@@ -146,7 +155,7 @@ class Owner:
         if plan:
             return found
         for device in removed:
-            with contextlib.suppress(RelayError):
+            with contextlib.suppress(StrongroomError):
                 await self._block(device)
         events = [self._event(f"undone to version {to}", device) for device in sorted(chosen)]
         events += [self._event("device removed", device) for device in sorted(removed)]
@@ -256,7 +265,7 @@ class Owner:
 
     def _labels(self) -> dict[bytes, str]:
         keyring = self.session.keyring
-        known = KeyringPrivate.open(keyring.private, self.session.epochs(), keyring.account).slots
+        known = KeyringPrivate.read(keyring.private, self.session.epochs(), keyring.account).slots
         return {
             slot.unlock_key: known.get(slot.unlock_key, KIND_NAMES[slot.kind]) for slot in self._unlocked.slots.slots
         }

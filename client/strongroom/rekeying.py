@@ -7,7 +7,7 @@ A commit that slips in between means a new cut, so the change is put together an
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -57,6 +57,7 @@ class KeyChange:
     new_epoch: bool = False
     rotate: bool = False
     discards: tuple[Discard, ...] = ()
+    names: Mapping[bytes, str] = field(default_factory=dict)
     reslot: Reslot | None = None
 
 
@@ -188,9 +189,9 @@ class _Attempt:
 
     def _private(self, bare: Keyring, labels: dict[bytes, str] | None) -> KeyringPrivate:
         old = self.session.keyring
-        private = KeyringPrivate.open(old.private, self.session.epochs(), old.account)
+        private = KeyringPrivate.read(old.private, self.session.epochs(), old.account)
         events = [KeyEvent(bare.version, bare.time, what, device) for what, device in self.change.events]
-        names = {new.id: new.name for new in self.change.add}
+        names = {new.id: new.name for new in self.change.add} | dict(self.change.names)
         if labels is not None:
             private = replace(private, slots=labels)
         return private.with_events(*events, names=names, listed=[device.id for device in bare.devices])

@@ -263,6 +263,17 @@ async def test_every_key_event_is_in_the_log(bench: Bench) -> None:
     ]
 
 
+async def test_a_device_is_called_otherwise(bench: Bench) -> None:
+    first, second = await _two(bench)
+    async with await bench.owner(first) as owner:
+        await owner.rename(second.session.device.id, "kitchen tablet")
+        with pytest.raises(NotFound):
+            await owner.rename(bytes(16), "nobody")
+    await second.session.sync()
+    assert [device.name for device in second.vault.devices()] == ["a", "kitchen tablet"]
+    assert second.vault.key_events()[-1].what == "device renamed; authority: recovery code"
+
+
 async def test_nothing_is_changed_after_locking(bench: Bench) -> None:
     first, second = await _two(bench)
     owner = await bench.owner(first)
