@@ -1,0 +1,1 @@
+"""Linking a new device with an old one (spec chapter 15)."""
