@@ -86,15 +86,25 @@ def test_two_receipts_prove_a_fork_exactly_when_they_cannot_both_be_true() -> No
     later = replace(RECEIPT, time=9000)
     for one, other in itertools.product((RECEIPT, later), repeat=2):
         assert not one.contradicts(other)
+    following = replace(RECEIPT, version=RECEIPT.version + 1, hash=bytes(32), previous=RECEIPT.hash)
+    preceding = replace(RECEIPT, version=RECEIPT.version - 1, hash=RECEIPT.previous or b"", previous=None)
+    distant = replace(following, version=RECEIPT.version + 2)
+    for honest in (following, preceding, distant):
+        assert not RECEIPT.contradicts(honest)
+        assert not honest.contradicts(RECEIPT)
     for forked in (
         replace(RECEIPT, hash=bytes(32)),
         replace(RECEIPT, previous=bytes(32)),
         replace(later, previous=None),
+        replace(following, previous=bytes(32)),
+        replace(following, previous=None),
+        replace(preceding, hash=bytes(32)),
     ):
         assert RECEIPT.contradicts(forked)
         assert forked.contradicts(RECEIPT)
         for elsewhere in (
-            replace(forked, account=OTHER_ACCOUNT), replace(forked, chain=Chain.KEYRING), replace(forked, version=8)
+            replace(forked, account=OTHER_ACCOUNT), replace(forked, chain=Chain.KEYRING),
+            replace(forked, version=forked.version + 5),
         ):  # fmt: skip
             assert not RECEIPT.contradicts(elsewhere)
 

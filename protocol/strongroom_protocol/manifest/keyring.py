@@ -224,6 +224,10 @@ def _check_alone(keyring: Keyring) -> None:
     idents = {device.id for device in keyring.devices}
     if len(idents) != len(keyring.devices) or not idents.isdisjoint(keyring.revoked):  # spec: KR-5
         raise UntrustedDataError(Failure.KEYRING, "a device is listed twice or both in and out", subject="keyring")
+    signers = {device.sign_key for device in keyring.devices}
+    recipients = {keyring.root_kem_key} | {device.kem_key for device in keyring.devices}
+    if len(signers) != len(keyring.devices) or len(recipients) != len(keyring.devices) + 1:  # spec: KR-28
+        raise UntrustedDataError(Failure.KEYRING, "two devices with one key", subject="keyring")
     readers = {recipient_id(keyring.root_kem_key)} | {recipient_id(device.kem_key) for device in keyring.devices}
     if set(keyring.wraps) != readers:  # spec: KR-6
         raise UntrustedDataError(Failure.KEYRING, "wraps are not for exactly the readers", subject="keyring")

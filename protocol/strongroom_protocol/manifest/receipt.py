@@ -1,7 +1,7 @@
 """Receipts: the relay's signature over each head and keyring it accepted (spec chapter 09).
 
 A head without a receipt is a proposal: honest losers of a race sign those too. Two receipts that contradict each
-other are a portable proof that the relay forked the account.
+other prove that the relay forked the account (`proof`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,13 @@ class Receipt:
         return cose.sign(cose.Context.RECEIPT, cbor.encode(payload), key, signer)
 
     def contradicts(self, other: Receipt) -> bool:
-        """Whether the two prove a fork: same account, chain and version, another hash or predecessor."""
-        same = (self.account, self.chain, self.version) == (other.account, other.chain, other.version)
-        return same and (self.hash, self.previous) != (other.hash, other.previous)
+        """Whether no one chain has both: one version with two contents, or a version not on the one before it."""
+        if (self.account, self.chain) != (other.account, other.chain):
+            return False
+        if self.version == other.version:
+            return (self.hash, self.previous) != (other.hash, other.previous)
+        older, newer = (self, other) if self.version < other.version else (other, self)
+        return newer.version == older.version + 1 and newer.previous != older.hash
 
 
 def verify_receipt(
@@ -62,6 +66,19 @@ def verify_receipt(
     limits: Limits = LIMITS,
 ) -> Receipt:
     """The receipt for exactly this version of this chain, signed by the account's relay."""
+    receipt = open_receipt(message, receipt_key=receipt_key, account=account, limits=limits)
+    if (receipt.chain, receipt.version, receipt.hash, receipt.previous) != (
+        chain,
+        version,
+        hash_,
+        previous,
+    ):  # spec: RCPT-2
+        raise UntrustedDataError(Failure.RECEIPT, "receipt is for something else", subject="receipt")
+    return receipt
+
+
+def open_receipt(message: bytes, *, receipt_key: bytes, account: bytes, limits: Limits = LIMITS) -> Receipt:
+    """A receipt for anything of this account, signed by its relay."""
     signed = cose.verify(cose.Context.RECEIPT, message, maximum=limits.receipt_bytes, limits=limits)
     if signed.key != receipt_key:  # spec: RCPT-1
         raise UntrustedDataError(Failure.SIGNER, "not signed by the account's relay", subject="receipt")
@@ -76,11 +93,4 @@ def verify_receipt(
     )
     fields.done()
     require_account(receipt.account, account, "receipt")
-    if (receipt.chain, receipt.version, receipt.hash, receipt.previous) != (
-        chain,
-        version,
-        hash_,
-        previous,
-    ):  # spec: RCPT-2
-        raise UntrustedDataError(Failure.RECEIPT, "receipt is for something else", subject="receipt")
     return receipt

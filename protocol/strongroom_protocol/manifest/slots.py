@@ -15,6 +15,7 @@ from strongroom_protocol.wire import cbor
 from strongroom_protocol.wire.parse import SMALL_MAX, Fields
 
 SLOT_SET_BYTES = 64 * 1024
+SLOTS = 16
 
 
 class SlotKind(IntEnum):
@@ -126,7 +127,7 @@ class SlotSet:
             fields.fixed(4),
             Kdf.parse(fields.take(5)),
             fields.fixed(6),
-            tuple(map(Slot.parse, fields.array(7, minimum=1, maximum=16))),
+            tuple(map(Slot.parse, fields.array(7, minimum=1, maximum=SLOTS))),
         )
         fields.done()
         require_account(slots.account, account, "slots")

@@ -33,9 +33,7 @@ def check_succession(old: Keyring, new: Keyring) -> None:
     gone = set(before) - {device.id for device in new.devices}
     added = {ident: version for ident, version in new.revoked.items() if ident not in old.revoked}
     if added != dict.fromkeys(gone & set(added), new.version):  # spec: KR-21
-        raise UntrustedDataError(
-            Failure.KEYRING, "revokes no device, or at another version", subject="keyring"
-        )
+        raise UntrustedDataError(Failure.KEYRING, "revokes no device, or at another version", subject="keyring")
     if not gone <= set(new.revoked):  # spec: KR-12
         raise UntrustedDataError(Failure.KEYRING, "drops a device without revoking it", subject="keyring")
     if gone and (new.epoch == old.epoch or new.root_key == old.root_key):  # spec: KR-13

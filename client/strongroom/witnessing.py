@@ -1,0 +1,194 @@
+"""Asking a witness: another relay that remembers the newest state any device has reported (spec chapter 16.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from strongroom import evidence
+from strongroom.fetching import Shown
+from strongroom.session import Session, now_ms
+from strongroom.transport import open_transport
+from strongroom.transport.base import HeadResponse, Transport
+from strongroom_protocol.errors import (
+    InvalidArgument,
+    NotFound,
+    RelayUnreachable,
+    StrongroomError,
+    UntrustedDataError,
+)
+from strongroom_protocol.manifest.account import GenesisCore
+from strongroom_protocol.manifest.head import parse_head
+from strongroom_protocol.manifest.witness import Statement, WitnessRequest, check_witnessed, verify_statement
+
+WITNESS = "witness"
+"""Name in the state: the witness's address with its key."""
+
+ALARM = "alarm"
+"""Name in the state: what the last report to the witness found wrong."""
+
+_REPORTED = "witnessed"
+
+REPORT_MS = 60_000
+"""Between two reports of one device."""
+
+REPORT_S = 5.0
+"""How long a commit or a close waits for a report; the next one makes up for it."""
+
+_ADDRESS = re.compile(r"(?P<url>[^#\s]+)#(?P<key>[0-9a-fA-F]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessAddress:
+    """Where a witness is, and the key it signs with: from the person, never from a relay."""
+
+    url: str
+    key: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> WitnessAddress:
+        """`URL#KEY` as the witness prints it. Raises InvalidArgument."""
+        found = _ADDRESS.fullmatch(text.strip())
+        if found is None:
+            raise InvalidArgument(
+                "a witness is URL#KEY, with a key of 64 hexadecimal digits",
+                hint="copy the line that `strongroom-relay serve --witness` prints",
+            )
+        return cls(found["url"], bytes.fromhex(found["key"]))
+
+    def __str__(self) -> str:
+        return f"{self.url}#{self.key.hex()}"
+
+
+class Witness:
+    """A witness that can be asked. Use as `async with`."""
+
+    def __init__(self, address: WitnessAddress, transport: Transport) -> None:
+        self.address = address
+        self.said: tuple[Statement, bytes] | None = None
+        """The last statement, and the relay's receipt that came with it."""
+        self._transport = transport
+
+    @classmethod
+    async def reach(cls, address: WitnessAddress) -> Witness:
+        """Nothing is sent yet. Raises InvalidArgument for an address that would send anything unencrypted."""
+        return cls(address, await open_transport(address.url))
+
+    async def __aenter__(self) -> Witness:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.close()
+
+    async def ask(self, core: GenesisCore, answer: HeadResponse) -> Statement:
+        """Show it a head as its relay shows it. Raises UntrustedDataError, RelayError."""
+        nonce = secrets.token_bytes(32)
+        request = WitnessRequest(core, answer.head, answer.receipt, nonce, answer.peaks, answer.consistency)
+        try:
+            found = await self._transport.witness(request)
+        except NotFound as error:
+            raise RelayUnreachable("there is no witness at that address", hint="check the witness's URL") from error
+        statement = verify_statement(found, witness_key=self.address.key, core=core, nonce=nonce)
+        self.said = statement, found.receipt
+        return statement
+
+
+Showing = Callable[[int | None], Awaitable[HeadResponse]]
+"""The newest accepted head as the relay shows it, with the consistency proof from a version on."""
+
+
+async def consult(witness: Witness, core: GenesisCore, showing: Showing, since: int | None = None) -> Statement:
+    """Weigh what a relay shows against what the witness remembers, and let the witness move on to it.
+
+    `since` is the version that the witness is thought to remember; it saves a round. Raises UntrustedDataError
+    ROLLBACK, FORK or LOG when the relay hides what some device has reported.
+    """
+    account = core.account_id()
+    answer = await showing(since)
+    said = await witness.ask(core, answer)
+    if said.version != parse_head(answer.head, account=account).version:
+        # It knows a newer one: another device may have committed and reported meanwhile, so the relay is asked once
+        # more before that is believed. An older one: it lacks the proof from there on.
+        answer = await showing(said.version)
+    head = parse_head(answer.head, account=account)
+    check_witnessed(said, head, answer.consistency)
+    if said.version < head.version:
+        with contextlib.suppress(StrongroomError):
+            await witness.ask(core, answer)
+    return said
+
+
+async def accuse(error: UntrustedDataError, witness: Witness, held: evidence.Held, shown: Shown) -> None:
+    """Make a proof of the witness's receipt and those that this relay has shown, if they contradict each other."""
+    if witness.said is None:
+        return
+    statement, receipt = witness.said
+    shown.heads.extend(held.receipts)
+    await evidence.accuse(error, replace(held, version=statement.version, receipts=[receipt]), shown)
+
+
+async def check(session: Session, address: WitnessAddress | None = None) -> Statement | None:
+    """Ask the witness of this vault, if it has one, or the one at `address`, which is its witness then.
+
+    Raises RelayError, and UntrustedDataError when the relay hides something.
+    """
+    stored = session.state.get(WITNESS)
+    if address is None and stored is None:
+        return None
+    asked = address or WitnessAddress.parse((stored or b"").decode())
+    since = _reported(session)[0] if address is None else 0
+    shown = Shown()
+
+    async def showing(since: int | None) -> HeadResponse:
+        if since is None or since == session.pin.head_version:
+            return await _stored(session)
+        return await session.proof_from(since, shown)
+
+    async with session.lock, await Witness.reach(asked) as witness:
+        try:
+            said = await consult(witness, evidence.core_of(session.keyrings), showing, since or None)
+        except UntrustedDataError as error:
+            await accuse(error, witness, session.held(), shown)
+            if address is None:
+                session.state.put({ALARM: f"{error}; {error.hint}".encode()})
+            raise
+        version = session.pin.head_version
+        reported = version.to_bytes(8, "big") + now_ms().to_bytes(8, "big")
+        session.state.put({WITNESS: str(asked).encode(), _REPORTED: reported, ALARM: None})
+    return said
+
+
+async def report(session: Session, *, closing: bool = False) -> None:
+    """Tell the witness about this device's newest state, at most once a minute. Raises nothing.
+
+    What it finds wrong is stored, and `Vault.status` shows it until a check finds all well again.
+    """
+    if session.state.get(WITNESS) is None:
+        return
+    version, last = _reported(session)
+    now = now_ms()
+    known = closing and version != session.pin.head_version
+    if not known and 0 <= now - max(last, session.tried) < REPORT_MS:
+        return
+    session.tried = now
+    with contextlib.suppress(StrongroomError, TimeoutError):
+        async with asyncio.timeout(REPORT_S):
+            await check(session)
+
+
+async def _stored(session: Session) -> HeadResponse:
+    receipt = session.state.get(evidence.HEAD_RECEIPT)
+    if receipt is None:
+        await session.sync()
+        receipt = session.state.require(evidence.HEAD_RECEIPT)
+    return HeadResponse(session.state.require("head"), receipt, session.pin.peaks)
+
+
+def _reported(session: Session) -> tuple[int, int]:
+    """Version and time (ms) of the last report."""
+    stored = session.state.get(_REPORTED) or bytes(16)
+    return int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:], "big")
