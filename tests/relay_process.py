@@ -21,6 +21,7 @@ class RelayProcess:
         self.listen = f"127.0.0.1:{port}"
         self.url = ""
         self.token = ""
+        self.witness = ""
         self.log = ""
         self.prefix: list[str] = []  # what it is to run under
         self._process: subprocess.Popen[str] | None = None
@@ -114,6 +115,8 @@ class RelayProcess:
                 threading.Timer(0.05, ready.set).start()  # the token line follows at once, when there is one
             elif "registration token" in line:
                 self.token = word
+            elif "witness:" in line:
+                self.witness = word
         ready.set()
 
     def _read_stderr(self) -> None:

@@ -46,15 +46,19 @@ if TYPE_CHECKING:
         WrongSecret,
     )
     from strongroom_protocol.keys.names import passphrase
+    from strongroom_protocol.manifest.anchor import Anchor
+    from strongroom_protocol.manifest.proof import Evidence
     from strongroom_protocol.rows.model import ConversationKind, DeleteKind, Kind, Op, Row
 
 __all__ = [
+    "Anchor",
     "Attachment",
     "ChatMessage",
     "Columns",
     "ConversationKind",
     "DeleteKind",
     "DeviceInfo",
+    "Evidence",
     "ImportRefused",
     "ImportResult",
     "IncompleteError",
@@ -88,6 +92,8 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Anchor": ("strongroom_protocol.manifest.anchor", "Anchor"),
+    "Evidence": ("strongroom_protocol.manifest.proof", "Evidence"),
     "ImportResult": ("strongroom.records", "ImportResult"),
     "ImportRefused": ("strongroom_protocol.errors", "ImportRefused"),
     "IncompleteError": ("strongroom_protocol.errors", "IncompleteError"),

@@ -7,20 +7,24 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from strongroom import evidence
 from strongroom.commit import accept_own, note_attempt, seal_body, sealer_for
 from strongroom.fetching import fetch_keyrings
+from strongroom.freshness import FRESHNESS, FirstState
 from strongroom.session import DeviceKeys, Session, now_ms
 from strongroom.state import FILES, State
 from strongroom.transport.base import RegisterRequest, Transport
 from strongroom.unlocking import SecretsOrUnlock, parameters, unlock_at, with_secrets
+from strongroom.witnessing import WITNESS, WitnessAddress
 from strongroom_protocol.engine.body import Body
-from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly
+from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly, RelayUnreachable, StrongroomError
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, open_epochs, wrap_epoch
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import EpochSecret, KemSeed, RootSecret, SigningSeed
 from strongroom_protocol.keys.slots import make_slot
 from strongroom_protocol.manifest.account import GenesisCore
+from strongroom_protocol.manifest.anchor import Anchor
 from strongroom_protocol.manifest.head import Delta, sign_head
 from strongroom_protocol.manifest.keyring import Device, Epoch, Keyring, recipient_id
 from strongroom_protocol.manifest.pin import Pin
@@ -32,11 +36,12 @@ __all__ = ["SecretsOrUnlock", "create", "login", "with_secrets"]
 
 async def create(
     folder: Path, transport: Transport, *, relay: str, name: str, device_name: str,
-    openers: list[tuple[SecretsOrUnlock, str]], registration_token: str = "",
+    openers: list[tuple[SecretsOrUnlock, str]], registration_token: str = "", witness: WitnessAddress | None = None,
 ) -> Session:  # fmt: skip
     """Make an account whose slots are opened by `openers` (with their labels), and this device as its first.
 
-    Keys are stored before the relay is asked, so no crash leaves an account that nobody can open.
+    Keys are stored before the relay is asked, so no crash leaves an account that nobody can open. Without an answer
+    they stay, and calling this again finds out whether the account was made.
     """
     if not openers:
         raise InvalidArgument("an account needs at least one slot")
@@ -63,38 +68,56 @@ async def create(
         handover=None, core=core,
     ).sign(root.sign.sign)  # fmt: skip
     pin = Pin(account, keyring.version, keyring.hash, sequence=1)
-    state = _store(State.create(folder), device, relay, name, pin, [keyring], parameters(slots))
+    more = parameters(slots) | {WITNESS: None if witness is None else str(witness).encode()}
+    state = _store(State.create(folder), device, relay, name, pin, [keyring], more)
     try:
         session = Session.open(state, transport)
         await _register(session, keys, slots, name, registration_token)
-    except BaseException:
+    except BaseException as error:
         state.close()
+        if isinstance(error, RelayUnreachable) or not isinstance(error, StrongroomError):  # spec: CLIENT-35
+            raise  # the account may have been made: then this folder is its first device
         _forget(folder)
         raise
     return session
 
 
-async def login(folder: Path, transport: Transport, *, relay: str, name: str, opener: SecretsOrUnlock) -> Session:
-    """A new read-only device, by passphrase or recovery code. Freshness is unproven until somebody confirms it."""
+async def login(
+    folder: Path, transport: Transport, *, relay: str, name: str, opener: SecretsOrUnlock,
+    anchor: Anchor | None = None, witness: WitnessAddress | None = None,
+) -> Session:  # fmt: skip
+    """A new read-only device, by passphrase or recovery code.
+
+    Without an anchor and without a witness nothing proves that the relay shows the newest state. With them it is
+    checked before anything is stored. Raises RelayError also when the witness cannot be asked.
+    """
     await _clear(folder, transport, relay)
     device = _new_device()
+    first = FirstState(transport, anchor)
     unlocked = await unlock_at(transport, device[1], name, opener)
-    keyrings = await fetch_keyrings(transport, unlocked.account, None, [])
-    keyring = keyrings[-1]
-    root = unlocked.root_for(keyring)
-    newest = open_epochs(keyring, root.kem)[keyring.epoch]
-    state = _store(
-        State.create(folder), device, relay, name, Pin(unlocked.account, keyring.version, keyring.hash), keyrings,
-        {"guest-epoch": newest.secret.reveal(), **parameters(unlocked.slots)},
-    )  # fmt: skip
+    keyrings = await fetch_keyrings(transport, unlocked.account, None, [], first.shown)
+    unlocked.root_for(keyrings[-1])
+    newest = await first.fetch(unlocked.account, keyrings)
+    freshness = first.words()
+    if witness is not None:  # spec: FRESH-1
+        newest, witnessed = await first.witnessed(newest, witness, folder)
+        freshness = witnessed or freshness
+    keyring = newest.keyrings[-1]
+    root = unlocked.root_for(keyring)  # again: another may have come with the head
+    secret = open_epochs(keyring, root.kem)[keyring.epoch].secret
+    more = {
+        "guest-epoch": secret.reveal(), **parameters(unlocked.slots), "head": newest.answer.head,
+        "asked": now_ms().to_bytes(8, "big"), evidence.HEAD_RECEIPT: newest.answer.receipt,
+        evidence.KEYRING_RECEIPT: first.shown.keyrings[-1], FRESHNESS: freshness.encode(),
+        WITNESS: None if witness is None else str(witness).encode(),
+    }  # fmt: skip
+    state = _store(State.create(folder), device, relay, name, newest.pin, newest.keyrings, more)
     try:
-        session = Session.open(state, transport)
-        await session.sync()
+        return Session.open(state, transport)
     except BaseException:
         state.close()
         _forget(folder)
         raise
-    return session
 
 
 def unfinished(folder: Path) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from strongroom import evidence
 from strongroom.engine.change import Change
 from strongroom.engine.sealer import Emit, Sealer
 from strongroom.engine.snapshot import Snapshot
@@ -15,7 +16,7 @@ from strongroom.staging import Staging
 from strongroom.transport.base import CommitRequest, CommitResponse
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
-from strongroom_protocol.errors import RelayConflict
+from strongroom_protocol.errors import Failure, RelayConflict, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
@@ -47,7 +48,12 @@ async def commit(session: Session, build: Build, *, entries: Callable[[], int] =
     had nothing to do. When this returns, the relay has it durably.
     """
     async with session.lock:
-        return await _commit(session, build, entries)
+        head = await _commit(session, build, entries)
+    if head is not None and session.state.get("witness") is not None:
+        from strongroom import witnessing
+
+        await witnessing.report(session)
+    return head
 
 
 async def _commit(session: Session, build: Build, entries: Callable[[], int]) -> Head | None:
@@ -69,7 +75,7 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
             if len(change.uploaded) > NAMES:
                 # Pinned by heads of their own, then built anew on those: what refers to them comes last.
                 surplus = sorted(change.uploaded)[NAMES:]
-                await _names_only(session, base, adds=surplus)
+                await names_only(session, base, adds=surplus)
                 pinned |= {*surplus}
                 continue
             body = await change.finish(acknowledged=base.head.version)
@@ -78,7 +84,7 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
             head = await advance(session, change, body, staging, entries())
             if late and session.base is not None:
                 with contextlib.suppress(RelayConflict):  # somebody may need them again: then they stay
-                    await _names_only(session, session.base, drops=late)
+                    await names_only(session, session.base, drops=late)
             return head
         except RelayConflict:
             if attempt + 1 == ATTEMPTS:
@@ -88,7 +94,7 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
     raise RelayConflict("other devices were first, again and again")
 
 
-async def _names_only(
+async def names_only(
     session: Session, base: Snapshot, *, adds: Sequence[bytes] = (), drops: Sequence[bytes] = ()
 ) -> None:
     """Heads on `base` that change nothing but which objects are kept."""
@@ -135,7 +141,13 @@ def seal_body(sealer: Sealer, body: Body) -> tuple[Body, tuple[ObjectRef, int]]:
     """Seal the body; it names the sequence that it is sealed with, the highest this device has used."""
     sequence = next(sealer.sequences)
     body = replace(body, sequences=dict(body.sequences) | {sealer.device: sequence})
-    return body, (sealer.object(ObjectType.BODY, body.encode(), sequence=sequence), sequence)
+    content = body.encode()
+    if len(content) > LIMITS.body_bytes:  # spec: BODY-3
+        raise UntrustedDataError(
+            Failure.LIMIT, "no reader would take the next version", subject="body",
+            hint="a device has filled the newest version with noise: see strongroom undo",
+        )  # fmt: skip
+    return body, (sealer.object(ObjectType.BODY, content, sequence=sequence), sequence)
 
 
 def note_attempt(session: Session, head: Head, entries: int = 0) -> None:
@@ -166,6 +178,8 @@ def next_head(
 def accept_own(session: Session, head: Head, answer: CommitResponse, keyrings: list[Keyring]) -> None:
     """The relay has acknowledged our head, and the last keyring when it came with it: check the receipts and pin it."""
     newest = keyrings[-1]
+    if answer.keyring_receipt is None and newest.version > session.pin.head_keyring:  # spec: RCPT-3
+        raise UntrustedDataError(Failure.RECEIPT, "no receipt for the keyring", subject="receipt")
     if answer.keyring_receipt is not None:
         verify_receipt(
             answer.keyring_receipt, receipt_key=newest.receipt_key, account=session.account, chain=Chain.KEYRING,
@@ -181,4 +195,8 @@ def accept_own(session: Session, head: Head, answer: CommitResponse, keyrings: l
         keyring_version=keyrings[-1].version, keyring_hash=keyrings[-1].hash, peaks=peaks, epoch=head.epoch,
         sequences=dict(session.pin.sequences) | {session.device.id: head.sequence},
     )  # fmt: skip
-    session.remember(pin, keyrings, message=head.message, settled=session.journal.accepted(head))
+    receipts = {evidence.HEAD_RECEIPT: answer.head_receipt}
+    if answer.keyring_receipt is not None:
+        receipts[evidence.KEYRING_RECEIPT] = answer.keyring_receipt
+    settled = session.journal.accepted(head)
+    session.remember(pin, keyrings, message=head.message, settled=settled, receipts=receipts)

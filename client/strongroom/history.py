@@ -40,6 +40,9 @@ class History:
     async def framed(self, conversation: str, first: int, last: int) -> list[bytes]:
         """The same frames as they are stored, opened but not parsed; damaged ones are noted and left out."""
         key = conversation_key(conversation)
+        if self.base.discards:  # what was undone is not known, so frames are looked into
+            frames = await self.frames(conversation, first, last)
+            return [encode_frame(frame.conversation, frame) for frame in frames]
         wanted = [(ref.segment, ref.chunk) for ref in self._overlapping(key, first, last)]
         contents = await self.base.source.chunks(ObjectType.SEGMENT, wanted) if wanted else []
         stored = [content for content in contents if isinstance(content, bytes)]

@@ -16,7 +16,8 @@ from strongroom_protocol.errors import Failure, RelayConflict, UntrustedDataErro
 from strongroom_protocol.manifest.head import Head, parse_head
 from strongroom_protocol.wire import cbor, merkle
 
-_NAME = "attempts"
+ATTEMPTS = "attempts"
+"""Name in the state."""
 
 KEPT = 4_096
 """Attempts that are remembered: a relay that never answers must not make the list longer than can be read."""
@@ -81,12 +82,12 @@ class Journal:
         return Settled(_stored(left), 0 if landed is None else landed.entries)
 
     def _attempts(self) -> list[Attempt]:
-        stored = self._state.get(_NAME)
+        stored = self._state.get(ATTEMPTS)
         return [] if stored is None else [Attempt(*item) for item in cbor.decode(stored, subject="attempts")]
 
 
 def _stored(attempts: list[Attempt]) -> dict[str, bytes | None]:
-    return {_NAME: cbor.encode([attempt.to_cbor() for attempt in attempts])}
+    return {ATTEMPTS: cbor.encode([attempt.to_cbor() for attempt in attempts])}
 
 
 async def _holds(transport: Transport, account: bytes, head: Head, attempt: Attempt) -> bool:
@@ -107,5 +108,5 @@ async def _holds(transport: Transport, account: bytes, head: Head, attempt: Atte
 def _clone() -> UntrustedDataError:
     return UntrustedDataError(
         Failure.CLONE, "a copy of this device has written", subject="device",
-        hint="log in again in a new folder; what waits in this one's outbox is kept",
+        hint="`strongroom login --again` makes this folder a device of its own; what waits in its outbox is kept",
     )  # fmt: skip

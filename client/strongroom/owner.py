@@ -21,7 +21,7 @@ from strongroom.reslotting import NewSlot, reslot
 from strongroom.session import AGAIN, Session, now_ms
 from strongroom.undoing import Undoing, Undone, chosen_devices
 from strongroom.unlocking import SecretsOrUnlock, Unlocked, unlock_again, with_secrets
-from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly, RelayError
+from strongroom_protocol.errors import InvalidArgument, NotFound, ReadOnly, StrongroomError
 from strongroom_protocol.keys.private import KeyringPrivate
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
@@ -42,7 +42,7 @@ class Owner:
     def __init__(self, session: Session, name: str, opener: SecretsOrUnlock, unlocked: Unlocked, root: Root) -> None:
         self.session = session
         self._name = name
-        self._opener = opener
+        self.opener = opener
         self._unlocked = unlocked
         self._root: Root | None = root
 
@@ -78,17 +78,19 @@ class Owner:
 
     # Devices ------------------------------------------------------------------------------------------------------
 
-    async def confirm(self, device_name: str) -> Head | None:
+    async def confirm(self, device_name: str, shown: Collection[bytes] | None = None) -> Head | None:
         """Accept the listed devices and make this device one of them; None when it is one.
+
+        `shown` are the ids of the devices that the person saw: InvalidArgument when another one is listed by now.
 
         Nothing proves to a fresh device that the relay showed it the newest state. The new epoch keeps whoever was
         added, or not yet removed, in a state that was withheld from reading what is written from now on.
         """
         if self.session.may_write:
             return None
-        if self.session.device.id in self.session.keyring.revoked:  # spec: CLIENT-38
+        if self.session.device.id in self.session.keyring.revoked:
             raise ReadOnly("this device was removed from the account", hint=AGAIN)
-        return await self._change(KeyChange(events=(), new_epoch=True), device_name=device_name)
+        return await self._change(KeyChange(events=(), new_epoch=True), device_name=device_name, shown=shown)
 
     async def add_device(self, sign_key: bytes, kem_key: bytes, name: str) -> Head:
         """Add a device whose public keys its owner vouches for, as linking does. It reads all there is."""
@@ -134,24 +136,27 @@ class Owner:
     # History ------------------------------------------------------------------------------------------------------
 
     async def undo(
-        self, to: int, *devices: bytes, revoke: bool = False, anyway: bool = False, plan: bool = False
-    ) -> Undone:
+        self, to: int, *devices: bytes, everyone: bool = False, revoke: bool = False, anyway: bool = False,
+        plan: bool = False, device_name: str = "",
+    ) -> Undone:  # fmt: skip
         """Go back to version `to`, without what `devices` wrote after it and with what all others did.
 
-        Without devices, what those wrote that were removed from the account. `revoke` removes the named ones too.
-        `anyway` goes on when versions of other devices cannot be read. With `plan` nothing is changed. Raises
-        InvalidArgument for a version that is not before the newest, NotFound when the relay keeps it no more, or for an
-        unknown device, IncompleteError.
+        Without devices, what those wrote that were removed from the account since, or with `everyone` what anybody
+        wrote. `revoke` removes the named ones too. A device that is not confirmed yet becomes one of the devices by it,
+        as `device_name`: after a stolen device made the newest version unreadable, nothing else could confirm it.
+        `anyway` goes on when versions of other devices, or parts of that version, cannot be read. With `plan` nothing
+        is changed. Raises InvalidArgument for a version that is not before the newest, NotFound when the relay keeps it
+        no more, or for an unknown device, IncompleteError.
         """
         session = self.session
-        session.require_writer()
-        await session.sync()
-        chosen, gone = chosen_devices(session, devices)
-        removed = frozenset(chosen - gone) if revoke else frozenset()
-        if session.device.id in removed:
-            raise InvalidArgument("a device does not remove itself", hint="remove it from another device")
-        undoing = Undoing(session, to, chosen, gone | removed, anyway)
-        found = await undoing.plan()
+        async with session.lock:
+            await session.sync()
+            chosen, gone = await chosen_devices(session, to, devices, everyone=everyone)
+            removed = frozenset(chosen - gone) if revoke else frozenset()
+            if session.device.id in removed:
+                raise InvalidArgument("a device does not remove itself", hint="remove it from another device")
+            undoing = Undoing(session, to, chosen, gone | removed, anyway)
+            found = await undoing.plan()
         if plan:
             return found
         for device in removed:
@@ -160,7 +165,7 @@ class Owner:
         events = [self._event(f"undone to version {to}", device) for device in sorted(chosen)]
         events += [self._event("device removed", device) for device in sorted(removed)]
         change = KeyChange(events=tuple(events), remove=removed, rotate=bool(removed))
-        head = await self._change(change, undoing=undoing)
+        head = await self._change(change, device_name=device_name, undoing=undoing)
         await undoing.rest()
         return replace(found, version=head.version)
 
@@ -173,6 +178,12 @@ class Owner:
             SlotInfo(slot.unlock_key.hex(), KIND_NAMES[slot.kind], labels[slot.unlock_key], slot.unlock_key == mine)
             for slot in self._unlocked.slots.slots
         )
+
+    def opens(self, secrets: SecretsOrUnlock) -> bool:
+        """Whether this account opens with these. Stretches a passphrase."""
+        slots = self._unlocked.slots
+        key = secrets(self._name, slots.salt, slots.kdf).sign.public
+        return any(slot.unlock_key == key for slot in slots.slots)
 
     async def change_passphrase(self, new: Passphrase, code: RecoveryCode | None = None) -> Head:
         """Replace the passphrase that this was unlocked with, or else the account's only one.
@@ -237,25 +248,30 @@ class Owner:
 
     # All of them --------------------------------------------------------------------------------------------------
 
-    async def _change(self, change: KeyChange, *, device_name: str = "", undoing: Undoing | None = None) -> Head:
+    async def _change(
+        self, change: KeyChange, *, device_name: str = "", undoing: Undoing | None = None,
+        shown: Collection[bytes] | None = None,
+    ) -> Head:  # fmt: skip
         session, slots = self.session, self._unlocked.slots
         if change.rotate and change.reslot is None:
             change = replace(change, reslot=reslot(slots, self._labels()))
 
         async def prepare() -> tuple[Root, KeyChange]:
             keyring = session.keyring
-            if (keyring.root_key, keyring.slots_hash) != (self.root.sign.public, slots.hash()):  # spec: ROOT-2
+            mine = self.root.sign.public, self.root.kem.public, slots.hash()
+            if (keyring.root_key, keyring.root_kem_key, keyring.slots_hash) != mine:  # spec: ROOT-2
                 raise InvalidArgument("the account's secrets were changed meanwhile", hint="unlock it and try again")
             if any(keyring.device(device) is None for device in change.remove):
                 raise NotFound("that device was removed meanwhile", hint="see strongroom devices")
-            if undoing is not None:
-                return self.root, replace(change, discards=await undoing.discards())
+            if shown is not None and not {device.id for device in keyring.devices} <= set(shown):  # spec: ROOT-6
+                raise InvalidArgument("another device was added meanwhile", hint="look at the list once more")
+            wanted = change if undoing is None else replace(change, discards=await undoing.discards())
             if session.may_write:
-                return self.root, change
+                return self.root, wanted
             keys = session.device
             me = NewDevice(keys.sign.public, keys.kem.public, device_name)
-            events = (self._event("device added", me.id), *change.events)
-            return self.root, replace(change, add=(*change.add, me), events=events, new_epoch=True)
+            events = (self._event("device added", me.id), *wanted.events)
+            return self.root, replace(wanted, add=(*wanted.add, me), events=events, new_epoch=True)
 
         done = await change_keys(session, prepare, undoing or Newest(session))
         self._root = done.root

@@ -149,11 +149,29 @@ class KeyEventInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version of the history: when (ms since 1970) and by which device (id in hex and name; empty: by none of the
+    account) it was committed, its records in all (None: it is not kept any more, or cannot be read), and whether an
+    undo has taken out what it brought."""
+
+    version: int
+    time: int
+    device: str
+    name: str
+    rows: int | None
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How things stand. Times in ms since 1970, sizes in bytes.
 
     The freshness receipt: everything that this account's devices committed up to `saved` is at the relay, which signed
-    for it (`version`). `fresh` is false when the relay could not be asked now; then `chats` and what follows may be 0.
+    for it at `accepted`, its time (`version`); from there `age_ms` counts, and no relay can make it smaller. `asked` is
+    when the relay last answered, this device's time; 0: not known. `freshness` says how it is known that nothing newer
+    is hidden: `pinned` (this device goes on from its own commits), `unproven`, `anchor of DATE`, `witnessed at DATE`;
+    `alarm` is what the witness contradicts. `fresh` is false when the relay could not be asked now; then `chats` and
+    what follows may be 0.
     `waiting` rows are on this device only, and `problem` says why if saving them fails.
     """
 
@@ -166,7 +184,11 @@ class Status:
     keyring_version: int
     epoch: int
     saved: int
+    accepted: int
     age_ms: int
+    asked: int
+    freshness: str
+    alarm: str
     chats: int
     rows: int
     runs: int

@@ -18,11 +18,12 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom.reslotting import Reslot
 from strongroom.session import Session, now_ms
 from strongroom.staging import Staging
-from strongroom_protocol.errors import RelayConflict, UntrustedDataError
+from strongroom_protocol.errors import InvalidArgument, RelayConflict, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys, make_epoch, wrap_epoch
 from strongroom_protocol.keys.private import KeyEvent, KeyringPrivate
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import EpochSecret, RootSecret
+from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Head
 from strongroom_protocol.manifest.keyring import Cut, Device, Discard, Epoch, Keyring, device_id, recipient_id
 from strongroom_protocol.manifest.slots import SlotSet
@@ -155,9 +156,6 @@ class _Attempt:
             head = await advance(session, history, body, self.staging, keyring=keyring, slots=slots)
         finally:
             await self.staging.stop()
-        if session.guest_epoch is not None:
-            session.guest_epoch = None
-            session.state.put({"guest-epoch": None})
         return Rekeyed(head, root, slots)
 
     def _epoch(self) -> tuple[EpochKeys, tuple[Epoch, ...]]:
@@ -174,6 +172,8 @@ class _Attempt:
         version = old.version + 1
         stay = [device for device in old.devices if device.id not in self.change.remove]
         devices = (*stay, *(Device(new.sign_key, new.kem_key, version) for new in self.change.add))
+        if len(devices) > LIMITS.devices:
+            raise InvalidArgument(f"an account has at most {LIMITS.devices} devices", hint="remove one first")
         # Wraps are for keys of the verified keyring and those that the owner's word adds: none is the relay's.
         readers = [root.kem.public, *(device.kem_key for device in devices)]
         wraps = {

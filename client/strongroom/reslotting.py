@@ -10,7 +10,7 @@ from strongroom_protocol.errors import InvalidArgument
 from strongroom_protocol.keys.private import LABEL_BYTES
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.slots import Unlock, make_slot, rewrap_slot
-from strongroom_protocol.manifest.slots import SlotSet
+from strongroom_protocol.manifest.slots import SLOTS, SlotSet
 
 Reslot = Callable[[Root], tuple[SlotSet, dict[bytes, str]]]
 """Makes the slot set and the labels of its slots, by unlock key, for a root secret."""
@@ -35,6 +35,8 @@ def reslot(
     stay = [slot for slot in old.slots if slot.unlock_key not in gone]
     if added is None and not stay:  # spec: ROOT-5
         raise InvalidArgument("that is the account's last slot: nobody could open it", hint="add another one first")
+    if added is not None and len(stay) >= SLOTS:
+        raise InvalidArgument(f"an account has at most {SLOTS} passphrases and codes", hint="remove one first")
     if added is not None and any(slot.unlock_key == added.opener.sign.public for slot in stay):
         raise InvalidArgument("that secret opens this account already", hint="choose another one")
 

@@ -10,22 +10,26 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from types import MappingProxyType
 
+from strongroom import evidence
 from strongroom.cache import Cache
 from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
+from strongroom.fetching import SYNC_ATTEMPTS, Shown, fetch_newest
 from strongroom.journal import Attempt, Journal, Settled
 from strongroom.state import State
-from strongroom.transport.base import Transport
+from strongroom.transport.base import HeadResponse, Transport
 from strongroom_protocol.errors import Failure, ReadOnly, RelayConflict, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys, chain_epochs, open_epochs
 from strongroom_protocol.keys.hpke import KemKey
 from strongroom_protocol.keys.secrets import EpochSecret, KemSeed, SigningSeed
 from strongroom_protocol.keys.signing import SignKey
+from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Head, parse_head
 from strongroom_protocol.manifest.keyring import Keyring, device_id, parse_keyring
-from strongroom_protocol.manifest.pin import Pin, accept_head, accept_keyrings, accept_sequences
-from strongroom_protocol.manifest.receipt import Chain, verify_receipt
+from strongroom_protocol.manifest.pin import Pin, accept_sequences
 from strongroom_protocol.wire import cbor
 
 SEQUENCE_BLOCK = 256
@@ -34,14 +38,12 @@ SEQUENCE_BLOCK = 256
 SEQUENCE_GAP = 2**20
 """A block begins fewer than this many numbers after the last: 2^53 numbers are enough for 2^33 blocks."""
 
-KEYRINGS_BYTES = 64 * 1024 * 1024
-"""Keyrings taken from a relay in one synchronisation; a chain of 4,000 changes of a two-device account is 32 MiB."""
-
-SYNC_ATTEMPTS = 4
-"""Times a head and a keyring that do not fit are asked for again; then the misfit is the error."""
-
+LATEST_MS = 2**47 - 2**40
+"""The year 6394. Times 2^16 it leaves a clock of rows 2^56 numbers below 2^63, where no reader would take them."""
 
 NOTHING = Settled({}, 0)
+
+AGAIN = "`strongroom login --again` makes this folder a new device; what waits in its outbox is kept"
 
 
 class DeviceKeys:
@@ -67,6 +69,8 @@ class Session:
     journal: Journal
     base: Snapshot | None = None
     """The state that this device's last commit made; while it runs, the next commit begins here."""
+    tried: int = 0
+    """When a report to the witness was last tried (ms)."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while pin and base move: by a commit, and by a read until it has its state."""
     _free: range = range(0)
@@ -78,7 +82,10 @@ class Session:
         """From the local state alone; nothing is fetched."""
         device = DeviceKeys(SigningSeed(state.require("sign-seed")), KemSeed(state.require("kem-seed")))
         pin = Pin.parse(state.require("pin"))
-        chain = cbor.decode(state.require("keyrings"), subject="stored keyrings")
+        stored = state.require("keyrings")
+        # This device wrote it, of keyrings it had verified: no limit on what comes from outside may lock it out.
+        own = replace(LIMITS, cbor_bytes=len(stored))
+        chain = cbor.decode(stored, limits=own, subject="stored keyrings")
         keyrings = [parse_keyring(message, account=pin.account) for message in chain]
         guest = state.get("guest-epoch")
         transport.authenticate(device.sign.public, device.sign.sign)
@@ -113,7 +120,7 @@ class Session:
             elif self.guest_epoch is not None:
                 opened = self._guest_epochs(keyring, self.guest_epoch)
             else:
-                raise ReadOnly("this device was removed from the account", hint="log in again in a new folder")
+                raise ReadOnly("this device was removed from the account", hint=AGAIN)
             self._epochs = (keyring.hash, opened)
         return self._epochs[1]
 
@@ -126,23 +133,29 @@ class Session:
 
         Raises UntrustedDataError with the pin unmoved; RelayUnreachable.
         """
-        since = self.pin.head_version
+        shown = Shown()
+        try:
+            newest = await fetch_newest(
+                self.transport, self.pin, self.keyrings, since=self.pin.head_version or None, shown=shown
+            )
+        except UntrustedDataError as error:
+            await evidence.accuse(error, self.held(), shown)
+            raise
+        receipts = {evidence.HEAD_RECEIPT: newest.answer.receipt}
+        if len(newest.keyrings) != len(self.keyrings):
+            receipts[evidence.KEYRING_RECEIPT] = shown.keyrings[-1]
+        self.remember(newest.pin, newest.keyrings, message=newest.answer.head, receipts=receipts)
+        return newest.head
+
+    async def proof_from(self, since: int, shown: Shown) -> HeadResponse:
+        """The newest head, accepted, with the consistency proof from version `since` on."""
         for _ in range(SYNC_ATTEMPTS):
-            answer = await self.transport.head(self.account, since or None)
-            head = parse_head(answer.head, account=self.account)
-            keyrings = await self._newer_keyrings(head)
-            if head.keyring_version >= keyrings[-1].version:
-                break  # else a new keyring and head arrived between the two requests: ask again, a few times
-        keyring = keyrings[-1]
-        verify_receipt(
-            answer.receipt, receipt_key=keyring.receipt_key, account=self.account, chain=Chain.HEAD,
-            version=head.version, hash_=head.hash, previous=head.previous,
-        )  # fmt: skip
-        pin = accept_head(
-            self.pin, keyring, head, peaks=answer.peaks, consistency=answer.consistency, cut_path=answer.cut_path
-        )
-        self.remember(pin, keyrings, message=answer.head)
-        return head
+            answer = await self.transport.head(self.account, since)
+            shown.heads.append(answer.receipt)
+            if sha256(answer.head).digest() == self.pin.head_hash:
+                return answer
+            await self.sync()
+        raise RelayConflict("other devices were quicker, again and again")
 
     async def snapshot(self, *, fresh: bool = False) -> Snapshot:
         """The newest state of the account, verified."""
@@ -156,7 +169,7 @@ class Session:
 
     async def load(self, head: Head, *, fresh: bool = False) -> Snapshot:
         """The state at an accepted head. Settles what this device has sent; finds out whether a copy of it wrote."""
-        snapshot = await Snapshot.load(self.source(fresh=fresh), head, self.device_keys())
+        snapshot = await Snapshot.load(self.source(fresh=fresh), head, self.device_keys(), self.keyring.discards)
         if head.version == self.pin.head_version:
             sequences, me = snapshot.body.sequences, self.device.id
             pin = accept_sequences(self.pin, sequences, device=me)
@@ -165,6 +178,11 @@ class Session:
             )
             self.remember(pin, self.keyrings, settled=settled)
         return snapshot
+
+    def held(self) -> evidence.Held:
+        """What this device holds against its relay."""
+        core, version = evidence.core_of(self.keyrings), self.pin.head_version
+        return evidence.Held(self.transport, core, version, evidence.kept(self.state), self.state.folder)
 
     def stored_head(self) -> Head:
         """The pinned head, for reading without the relay."""
@@ -175,15 +193,23 @@ class Session:
         return {device.id: device.sign_key for keyring in self.keyrings for device in keyring.devices}
 
     def remember(
-        self, pin: Pin, keyrings: list[Keyring], *, message: bytes | None = None, settled: Settled = NOTHING
-    ) -> None:
-        """Store pin, keyrings, head bytes and what became of attempts in one transaction, then use them."""
+        self, pin: Pin, keyrings: list[Keyring], *, message: bytes | None = None, settled: Settled = NOTHING,
+        receipts: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """Store pin, keyrings, head bytes with receipts, and what became of attempts in one transaction; then use them.
+
+        `message` comes with every verified answer of the relay about its newest head, and with its time here.
+        """
+        if keyrings[-1].discards != self.keyring.discards:  # spec: UNDO-4
+            pin = pin.after_undo(self.device.id)
         if pin != self.pin or len(keyrings) != len(self.keyrings) or message is not None or settled.changes:
-            changes = settled.changes | {"pin": pin.encode()}
+            changes: dict[str, bytes | None] = {**settled.changes, **receipts, "pin": pin.encode()}
             if len(keyrings) != len(self.keyrings):
                 changes["keyrings"] = cbor.encode([keyring.message for keyring in keyrings])
             if message is not None:
-                changes["head"] = message
+                changes |= {"head": message, "asked": now_ms().to_bytes(8, "big")}
+            if self.guest_epoch is not None and keyrings[-1].device(self.device.id) is not None:
+                self.guest_epoch, changes["guest-epoch"] = None, None  # the keyring has a wrap for this device now
             self.state.put(changes, sent=settled.sent)  # spec: CLIENT-32
         self.pin, self.keyrings = pin, keyrings
 
@@ -214,12 +240,6 @@ class Session:
         """Note durably what is about to be sent."""
         self.journal.sending(attempt, {"clock": self._clock.to_bytes(8, "big")} if self._clock else {})
 
-    async def _newer_keyrings(self, head: Head) -> list[Keyring]:
-        known = self.keyrings[-1]
-        if (head.keyring_version, head.keyring_hash) == (known.version, known.hash):
-            return self.keyrings
-        return await fetch_keyrings(self.transport, self.account, self.pin, self.keyrings)
-
     def _guest_epochs(self, keyring: Keyring, secret: EpochSecret) -> Mapping[int, EpochKeys]:
         try:
             return chain_epochs(keyring, secret)
@@ -232,29 +252,6 @@ class Session:
             ) from error
 
 
-async def fetch_keyrings(transport: Transport, account: bytes, pin: Pin | None, known: list[Keyring]) -> list[Keyring]:
-    """The keyring chain continued from `known`, verified with its receipts."""
-    first = known[-1].version if known else 1
-    parsed: list[Keyring] = []
-    size = 0
-    while answer := await transport.keyrings(account, first):
-        for message, receipt in answer:
-            size += len(message)
-            keyring = parse_keyring(message, account=account)
-            if size > KEYRINGS_BYTES or keyring.version < first:  # spec: CLIENT-7
-                raise UntrustedDataError(Failure.LIMIT, "an endless or repeating chain", subject="keyring")
-            verify_receipt(
-                receipt, receipt_key=(known or [keyring])[0].receipt_key, account=account, chain=Chain.KEYRING,
-                version=keyring.version, hash_=keyring.hash, previous=keyring.previous,
-            )  # fmt: skip
-            parsed.append(keyring)
-            first = keyring.version + 1
-    accept_keyrings(pin, known[-1] if known else None, parsed, account=account)
-    if known:
-        return known + [keyring for keyring in parsed if keyring.version > known[-1].version]
-    return parsed
-
-
 def now_ms() -> int:
-    """This machine's time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+    """This machine's time in milliseconds since 1970, within what rows and heads can hold, however wrong it is."""
+    return min(max(time.time_ns() // 1_000_000, 0), LATEST_MS)

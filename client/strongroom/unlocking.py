@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from strongroom.session import DeviceKeys, Session, fetch_keyrings
+from strongroom.fetching import fetch_keyrings
+from strongroom.session import DeviceKeys, Session
 from strongroom.state import State
 from strongroom.transport.base import LoginResponse, Transport
 from strongroom_protocol.errors import Failure, UntrustedDataError
@@ -86,7 +87,9 @@ async def unlock_at(
     answer = await transport.unlock(name, signed, member_of)
     if member_of not in (None, answer.account):
         raise UntrustedDataError(Failure.ACCOUNT, "slots of another account", subject="slots")
-    return Unlocked(answer.account, SlotSet.parse(answer.slots, account=answer.account), keys)
+    slots = SlotSet.parse(answer.slots, account=answer.account)
+    open_slot(slots, keys, account=answer.account)  # nothing is asked for an account that the slot was not made for
+    return Unlocked(answer.account, slots, keys)
 
 
 async def unlock_again(session: Session, name: str, opener: SecretsOrUnlock) -> tuple[Unlocked, Root]:

@@ -51,8 +51,11 @@ if TYPE_CHECKING:
     from strongroom.formats import ImportOptions
     from strongroom.linking import OnLink
     from strongroom.owner import Owner
-    from strongroom.records import Step
+    from strongroom.records import Step, VersionInfo
     from strongroom.unlocking import SecretsOrUnlock
+    from strongroom_protocol.keys.kit import Kit
+    from strongroom_protocol.manifest.anchor import Anchor
+    from strongroom_protocol.manifest.proof import Evidence
     from strongroom_protocol.seal.media import Media
 
 APPEND_ROWS = 65_536
@@ -83,15 +86,18 @@ class Vault:
     @classmethod
     async def create(
         cls, folder: Path, *, relay: str, name: str, passphrase: Passphrase | None, code: RecoveryCode | None,
-        device_name: str = "", registration_token: str = "", two_secret: bool = False,
+        device_name: str = "", registration_token: str = "", two_secret: bool = False, witness: str | None = None,
     ) -> Vault:  # fmt: skip
         """A new account on the relay and this folder as its first device.
 
-        The passphrase and the recovery code become a slot each; with `two_secret`, one slot needs both.
+        The passphrase and the recovery code become a slot each; with `two_secret`, one slot needs both. `witness` is
+        `URL#KEY` of another relay that this device tells about its newest state.
         """
         from strongroom import account
+        from strongroom.witnessing import WitnessAddress
 
         name = names.account_name(name)
+        watching = None if witness is None else WitnessAddress.parse(witness)
         if two_secret:
             openers = [(account.with_secrets(passphrase, code), "passphrase and recovery code")]
         else:
@@ -101,7 +107,7 @@ class Vault:
         try:
             session = await account.create(
                 Path(folder), transport, relay=relay, name=name, device_name=device_name, openers=openers,
-                registration_token=registration_token,
+                registration_token=registration_token, witness=watching,
             )  # fmt: skip
         except BaseException:
             await transport.close()
@@ -111,16 +117,27 @@ class Vault:
     @classmethod
     async def login(
         cls, folder: Path, *, relay: str, name: str, passphrase: Passphrase | None = None,
-        code: RecoveryCode | None = None,
+        code: RecoveryCode | None = None, anchor: Anchor | str | None = None, witness: str | None = None,
     ) -> Vault:  # fmt: skip
-        """A fresh device. It may read; it writes only after `confirm_devices`."""
+        """A fresh device. It may read; it writes only after `confirm_devices`.
+
+        An `anchor` of another device (`Vault.anchor`) or a `witness` (`URL#KEY`) shows whether the relay hides newer
+        states; without them `Status.freshness` is `unproven`. Raises UntrustedDataError ROLLBACK, FORK or LOG when it
+        does, before anything is stored; RelayError when the witness cannot be asked.
+        """
         from strongroom import account
+        from strongroom.witnessing import WitnessAddress
+        from strongroom_protocol.manifest.anchor import Anchor
 
         name = names.account_name(name)
+        watching = None if witness is None else WitnessAddress.parse(witness)
+        anchored = Anchor.from_text(anchor) if isinstance(anchor, str) else anchor
         transport = await open_transport(relay)
         try:
             opener = account.with_secrets(passphrase, code)
-            session = await account.login(Path(folder), transport, relay=relay, name=name, opener=opener)
+            session = await account.login(
+                Path(folder), transport, relay=relay, name=name, opener=opener, anchor=anchored, witness=watching
+            )
         except BaseException:
             await transport.close()
             raise
@@ -140,6 +157,30 @@ class Vault:
 
         session = await joining.join(Path(folder), code=code, relay=relay, device_name=device_name, progress=progress)
         return cls(session, name=session.state.require("name").decode(), relay=session.state.require("relay").decode())
+
+    @classmethod
+    async def relink(
+        cls, folder: Path, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None,
+        relay: str | None = None,
+    ) -> Vault:  # fmt: skip
+        """Make the folder of a device that was cloned or removed a new, read-only device of its account.
+
+        What waits in its outbox stays, and is sent after `confirm_devices`. The old device stays listed until somebody
+        removes it. Raises UntrustedDataError when the relay shows an older state than this folder has seen.
+        """
+        from strongroom import relinking
+        from strongroom.unlocking import with_secrets
+
+        with State.open(Path(folder)) as state:
+            name, address = state.require("name").decode(), relay or state.require("relay").decode()
+        transport = await open_transport(address)
+        opener = with_secrets(passphrase, code)
+        try:
+            session = await relinking.relink(Path(folder), transport, relay=address, opener=opener)
+        except BaseException:
+            await transport.close()
+            raise
+        return cls(session, name=name, relay=address, opener=opener)
 
     @classmethod
     async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
@@ -172,6 +213,10 @@ class Vault:
                 with contextlib.suppress(StrongroomError, TimeoutError):
                     async with asyncio.timeout(FLUSH_S):
                         await self._sender.flush()
+            if self._session.state.get("witness") is not None:
+                from strongroom import witnessing
+
+                await witnessing.report(self._session, closing=True)
         finally:
             await self._sender.stop()
             await self._session.transport.close()
@@ -191,6 +236,16 @@ class Vault:
     def writable(self) -> bool:
         """Whether this device may write."""
         return self._session.may_write
+
+    @property
+    def device_id(self) -> str:
+        """This device's id (hex)."""
+        return self._session.device.id.hex()
+
+    @property
+    def folder(self) -> Path:
+        """This device's vault folder."""
+        return self._session.state.folder
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """The devices of the newest accepted keyring."""
@@ -217,7 +272,14 @@ class Vault:
 
     def _private(self) -> KeyringPrivate:
         keyring = self._session.keyring
-        return KeyringPrivate.open(keyring.private, self._session.epochs(), keyring.account)
+        return KeyringPrivate.read(keyring.private, self._session.epochs(), keyring.account)
+
+    async def versions(self, *, count: int = 50) -> list[VersionInfo]:
+        """The newest `count` versions of the history, newest first. `Owner.undo` goes back to one that has `rows`."""
+        from strongroom.versions import newest_versions
+
+        async with self._session.lock:
+            return await newest_versions(self._session, count)
 
     async def unlock(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> Owner:
         """The account with its root secret, for whatever changes who may read and write; use as `async with`.
@@ -232,23 +294,41 @@ class Vault:
         async with self._session.lock:
             return await Owner.unlock(self._session, self.name, opener)
 
+    def recovery_kit(self, code: RecoveryCode, *, two_secret: bool = False) -> Kit:
+        """A kit for the recovery code that the account has, which is not checked; `kit_renewal` makes a new code.
+
+        Its anchor is the newest state that this device has accepted.
+        """
+        from strongroom.witnessing import WITNESS
+        from strongroom_protocol.keys.kit import Kit
+        from strongroom_protocol.manifest.slots import SlotKind
+
+        witness = self._session.state.get(WITNESS)
+        return Kit(
+            name=self.name, relay=self.relay, code=code, anchor=self.anchor(),
+            witness=None if witness is None else witness.decode(), time=now_ms(),
+            kind=SlotKind.BOTH if two_secret else SlotKind.RECOVERY,
+        )  # fmt: skip
+
     async def refresh_login(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> None:
         """Unlock again on a read-only device: admits it for reading for another while and fetches the newest state."""
-        from strongroom.unlocking import with_secrets
-
-        async with await self.unlock(passphrase=passphrase, code=code):
-            self._opener = with_secrets(passphrase, code)
+        async with await self.unlock(passphrase=passphrase, code=code) as owner:
+            self._opener = owner.opener
 
     async def confirm_devices(
         self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None, device_name: str = ""
     ) -> None:
-        """Accept the listed devices and make this device one of them.
+        """Accept the devices that `devices` lists now and make this device one of them.
 
+        Raises InvalidArgument when the relay shows another one meanwhile.
         Needs the passphrase or recovery code, unless this vault has just been opened with it.
         """
+        shown = [device.id for device in self._session.keyring.devices]  # unlocking fetches the newest state
         async with await self.unlock(passphrase=passphrase, code=code) as owner:
-            await owner.confirm(device_name)
+            await owner.confirm(device_name, shown)
         self._opener = None
+        if self._outbox.waiting()[0]:  # of the device that this folder was before
+            self._sender.start()
 
     # Writing ------------------------------------------------------------------------------------------------------
 
@@ -494,6 +574,7 @@ class Vault:
 
     async def status(self) -> Status:
         """How fresh, how much, who, and what waits."""
+        from strongroom import freshness, witnessing
         from strongroom.engine.reading import chat_rows
 
         session, fresh, head = self._session, True, self._session.stored_head()
@@ -508,14 +589,56 @@ class Vault:
         except RelayUnreachable:  # what is known without it
             fresh = False
         waiting, _ = self._outbox.waiting()
+        accepted = freshness.accepted(session) or head.time
         return Status(
             account=session.account.hex(), name=self.name, relay=self.relay, device=session.device.id.hex(),
             writable=session.may_write, version=head.version, keyring_version=head.keyring_version,
-            epoch=head.epoch, saved=head.time, age_ms=max(0, now_ms() - head.time), chats=len(rows),
+            epoch=head.epoch, saved=head.time, accepted=accepted, age_ms=max(0, now_ms() - accepted),
+            asked=freshness.asked(session), freshness=freshness.known(session),
+            alarm=(session.state.get(witnessing.ALARM) or b"").decode(), chats=len(rows),
             rows=sum(row.rows for row in rows), runs=runs, tail=tail,
             stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh, waiting=waiting,
             waiting_damaged=self._outbox.damaged(), problem=str(self._sender.error or ""),
         )  # fmt: skip
+
+    # Freshness ----------------------------------------------------------------------------------------------------
+
+    def anchor(self) -> Anchor:
+        """The state this device has accepted, for a new device of the account: `anchor().to_text()`."""
+        from strongroom import freshness
+
+        return freshness.anchor_of(self._session)
+
+    async def evidence(self) -> Evidence:
+        """The same with the relay's receipts, to be compared on another device; see `compare`."""
+        from strongroom import freshness
+
+        return await freshness.evidence_of(self._session)
+
+    async def compare(self, other: Evidence) -> None:
+        """Compare what the relay shows here with what it showed to another device of this account.
+
+        Raises UntrustedDataError when it shows the two different histories, or hides the newer state from this one.
+        """
+        from strongroom import freshness
+
+        async with self._session.lock:
+            await freshness.compare(self._session, other)
+
+    async def use_witness(self, address: str) -> None:
+        """Report to the witness at `URL#KEY` from now on. Raises what `ask_witness` raises; then nothing changes."""
+        from strongroom import witnessing
+
+        await witnessing.check(self._session, witnessing.WitnessAddress.parse(address))
+
+    async def ask_witness(self) -> bool:
+        """Weigh what the relay shows against this vault's witness; False when it has none.
+
+        Raises UntrustedDataError when the relay hides what some device has reported; RelayError.
+        """
+        from strongroom import witnessing
+
+        return await witnessing.check(self._session) is not None
 
     def _staged(self) -> None:
         self._outbox.staging -= 1

@@ -59,6 +59,7 @@ class Failure(StrEnum):
     DELTA = "delta"
     CLONE = "clone"
     MISSING = "missing"
+    LINK = "link"
 
 
 class StrongroomError(Exception):

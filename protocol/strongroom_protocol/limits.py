@@ -49,6 +49,8 @@ class Limits:
     head_step: int = 1_000_000  # versions a head may be ahead of the one last seen: refuses fast-forward
     delta_names: int = 65_536
     receipt_bytes: int = KIB
+    evidence_bytes: int = 4 * KIB  # of a fork proof, or of one device's evidence: two receipts and a core
+    witness_accounts: int = 100_000  # that one witness remembers: 60 MB; what is remembered is never given up
 
     # Engine (chapter 08)
     tail_batches: int = 32
@@ -69,6 +71,7 @@ class Limits:
     read_items: int = 4_096
     read_response_bytes: int = 16 * MIB
     inline_bytes: int = 4 * MIB  # objects carried inside a commit
+    keys_over_cap_bytes: int = 16 * MIB  # that changes of keys may go over an account's cap: a full one can be saved
     slowest_bytes_s: int = 32 * KIB  # deadlines grow with a body's length, so that slow home uplinks succeed
     signature_age_ms: int = 300_000
     challenge_age_ms: int = 120_000

@@ -18,6 +18,7 @@ from strongroom_protocol.limits import LIMITS
 from strongroom_relay import admin
 from strongroom_relay.admin import EXIT_DAMAGED, EXIT_LOCKED
 from strongroom_relay.service.relay import DEFAULT_CAP, open_relay
+from strongroom_relay.service.witness import start_witness
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--stop-seconds", type=float, default=20.0, metavar="S", help="time that requests under way have at a stop"
+    )
+    serve.add_argument(
+        "--witness", action="store_true", help="remember the newest state of accounts at other relays, for whoever asks"
     )
     serve.add_argument("--connections", type=int, default=1000, metavar="N", help="open connections at a time")
     doctor = verbs.add_parser("doctor", help="check the file system, the database and every object")
@@ -101,6 +105,7 @@ async def _serve(given: argparse.Namespace) -> int:
     # The writer thread takes the interpreter back after every SQLite call; at the default 5 ms it waits too long.
     sys.setswitchinterval(0.0005)
     token = await relay.start()
+    key = await start_witness(relay) if given.witness else b""
     if relay.restored:
         logging.getLogger("strongroom.relay").warning(
             "serving a copy from now on: devices that saw newer heads will refuse it (docs/relay.md, restore)"
@@ -114,6 +119,8 @@ async def _serve(given: argparse.Namespace) -> int:
         print(f"strongroom-relay: listening on http://{shown}:{real}", flush=True)
         if token is not None:
             print(f"strongroom-relay: registration token (for one account): {token}", flush=True)
+        if key:
+            print(f"strongroom-relay: witness: {relay.origins[0]}#{key.hex()}", flush=True)
 
     try:
         await serve(

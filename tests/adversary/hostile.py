@@ -16,6 +16,7 @@ from strongroom.transport.base import (
     CommitRequest,
     CommitResponse,
     HeadResponse,
+    LinkResponse,
     LoginResponse,
     Range,
     RegisterRequest,
@@ -23,6 +24,8 @@ from strongroom.transport.base import (
     Transport,
     UnlockResponse,
     Usage,
+    WitnessRequest,
+    WitnessResponse,
 )
 from strongroom_protocol.wire.cose import Signer
 
@@ -106,6 +109,21 @@ class Hostile:
 
     async def commit(self, account: bytes, request: CommitRequest) -> CommitResponse:
         found: CommitResponse = await self._do("commit", account, request)
+        return found
+
+    async def open_link(self, account: bytes, ident: bytes) -> LinkResponse:
+        found: LinkResponse = await self._do("open_link", account, ident)
+        return found
+
+    async def put_link(self, number: int, slot: int, message: bytes) -> None:
+        await self._do("put_link", number, slot, message)
+
+    async def get_link(self, number: int, slot: int) -> bytes:
+        found: bytes = await self._do("get_link", number, slot)
+        return found
+
+    async def witness(self, request: WitnessRequest) -> WitnessResponse:
+        found: WitnessResponse = await self._do("witness", request)
         return found
 
     async def usage(self, account: bytes) -> Usage:

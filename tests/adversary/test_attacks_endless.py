@@ -11,7 +11,7 @@ import pytest
 from adversary.hostile import Hostile
 from strongroom.commit import commit
 from strongroom.engine.change import Change
-from strongroom.session import SYNC_ATTEMPTS
+from strongroom.fetching import SYNC_ATTEMPTS
 from strongroom_protocol.errors import Failure, ReadOnly, UntrustedDataError
 from strongroom_protocol.relay_api.messages import HeadResponse
 from vaults import Bench, talk

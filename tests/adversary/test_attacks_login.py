@@ -56,7 +56,9 @@ async def _hostile(bench: Bench) -> Hostile:
 
 
 @pytest.mark.parametrize("kdf", BELOW + ABOVE, ids=str)
-async def test_001_002_kdf_parameters_out_of_limits(tmp_path: Path, argon: list[dict[str, int]], kdf: Kdf) -> None:
+async def test_attack_001_002_kdf_parameters_out_of_limits(
+    tmp_path: Path, argon: list[dict[str, int]], kdf: Kdf
+) -> None:
     """Nothing is derived and nothing more is sent; with the honest parameters the same login works."""
     bench = Bench(tmp_path)
     secret = account.with_secrets(Passphrase(b"correct horse battery staple"), None)
@@ -79,7 +81,7 @@ async def test_001_002_kdf_parameters_out_of_limits(tmp_path: Path, argon: list[
     bench.close()
 
 
-async def test_001_the_recovery_code_alone_is_held_to_the_same_limits(tmp_path: Path) -> None:
+async def test_attack_001_the_recovery_code_alone_is_held_to_the_same_limits(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     code = RecoveryCode(secrets.token_bytes(20))
     bench.opener = account.with_secrets(None, code)
@@ -94,7 +96,7 @@ async def test_001_the_recovery_code_alone_is_held_to_the_same_limits(tmp_path: 
     bench.close()
 
 
-async def test_003_004_another_salt_opens_nothing(tmp_path: Path, argon: list[dict[str, int]]) -> None:
+async def test_attack_003_004_another_salt_opens_nothing(tmp_path: Path, argon: list[dict[str, int]]) -> None:
     """Of another account with the same passphrase, or made up: the derived keys differ, no slot fits."""
     bench = Bench(tmp_path)
     phrase = Passphrase(b"correct horse battery staple")
@@ -115,7 +117,7 @@ async def test_003_004_another_salt_opens_nothing(tmp_path: Path, argon: list[di
     bench.close()
 
 
-async def test_005_slots_replaced(scene: Scene) -> None:
+async def test_attack_005_slots_replaced(scene: Scene) -> None:
     """Every field of the slot set, every wrap: refused, and nothing is stored."""
 
     def changed(change: Any) -> Any:
@@ -160,7 +162,7 @@ def _every_slot(change: Callable[[Slot], Slot], found: SlotSet) -> SlotSet:
     return replace(found, slots=tuple(map(change, found.slots)))
 
 
-async def test_005_a_slot_that_opens_to_the_relays_own_root(scene: Scene) -> None:
+async def test_attack_005_a_slot_that_opens_to_the_relays_own_root(scene: Scene) -> None:
     """A slot's KEM key is public, so a relay can seal its own root to it; the account's keyring is not that root's."""
     own = RootSecret(bytes([5]) * 32)
     hostile = await _hostile(scene.bench)

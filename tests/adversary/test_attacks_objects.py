@@ -58,7 +58,7 @@ def _failure(call: Any, *arguments: Any, **named: Any) -> Failure:
 
 
 @MODULE
-async def test_018_every_bit_of_an_object_of_each_kind(world: World, store: Store) -> None:
+async def test_attack_018_every_bit_of_an_object_of_each_kind(world: World, store: Store) -> None:
     """By its name, and, as if somebody had found another object of the name, by header, commitment and seal."""
     device = await world.bench.reopen(fresh_copy(world))
     epochs, account = device.session.epochs(), world.account
@@ -82,7 +82,7 @@ async def test_018_every_bit_of_an_object_of_each_kind(world: World, store: Stor
 
 
 @MODULE
-async def test_018_every_bit_of_a_chunk_and_its_header(world: World, store: Store) -> None:
+async def test_attack_018_every_bit_of_a_chunk_and_its_header(world: World, store: Store) -> None:
     """Ranges read alone: the digest first; behind it the seal."""
     device = await world.bench.reopen(fresh_copy(world))
     snapshot = await device.snapshot()
@@ -108,7 +108,7 @@ async def test_018_every_bit_of_a_chunk_and_its_header(world: World, store: Stor
 
 
 @MODULE
-async def test_018_every_bit_of_a_batch_and_of_the_chain_to_it(world: World) -> None:
+async def test_attack_018_every_bit_of_a_batch_and_of_the_chain_to_it(world: World) -> None:
     device = await world.bench.reopen(fresh_copy(world))
     snapshot = await device.snapshot()
     entry, _ = snapshot.tail[0]
@@ -126,7 +126,7 @@ async def test_018_every_bit_of_a_batch_and_of_the_chain_to_it(world: World) -> 
 
 
 @MODULE
-async def test_018_every_byte_of_what_a_snapshot_loads(world: World, store: Store) -> None:
+async def test_attack_018_every_byte_of_what_a_snapshot_loads(world: World, store: Store) -> None:
     """Body, root and tail through `Snapshot.load`: body stops it, the root's mirror stands in, a batch is left out."""
     device = await world.bench.reopen(fresh_copy(world))
     hostile = Hostile(device.session.transport)
@@ -158,7 +158,7 @@ async def test_018_every_byte_of_what_a_snapshot_loads(world: World, store: Stor
 
 
 @MODULE
-async def test_020_chunks_in_another_order(world: World) -> None:
+async def test_attack_020_chunks_in_another_order(world: World) -> None:
     """The relay answers one range of a segment with another: every order of the first frames, each is refused."""
     device = await world.bench.reopen(fresh_copy(world))
     hostile = Hostile(device.session.transport)
@@ -179,7 +179,7 @@ async def test_020_chunks_in_another_order(world: World) -> None:
 
 
 @MODULE
-async def test_021_object_swap_n_by_n(world: World, store: Store) -> None:
+async def test_attack_021_object_swap_n_by_n(world: World, store: Store) -> None:
     """Every object served for every other: the signed name refuses all of them."""
     device = await world.bench.reopen(fresh_copy(world))
     epochs = device.session.epochs()
@@ -193,7 +193,7 @@ async def test_021_object_swap_n_by_n(world: World, store: Store) -> None:
 
 
 @MODULE
-async def test_022_type_confusion(world: World, store: Store) -> None:
+async def test_attack_022_type_confusion(world: World, store: Store) -> None:
     """Even under its own name no object opens as another kind."""
     device = await world.bench.reopen(fresh_copy(world))
     epochs = device.session.epochs()
@@ -234,7 +234,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[bytes, bytes], bytes
     return seen
 
 
-async def test_024_025_constant_generator_and_cloned_devices(
+async def test_attack_024_025_constant_generator_and_cloned_devices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorder: dict[tuple[bytes, bytes], bytes]
 ) -> None:
     """Two copies of one device with a generator that always says zero write different histories under the same
@@ -269,7 +269,7 @@ async def _folding(change: Any) -> bool:
     return True
 
 
-def test_024_many_seals_under_one_sequence(recorder: dict[tuple[bytes, bytes], bytes]) -> None:
+def test_attack_024_many_seals_under_one_sequence(recorder: dict[tuple[bytes, bytes], bytes]) -> None:
     from strongroom_protocol.keys.epochs import EpochKeys
     from strongroom_protocol.keys.secrets import EpochSecret
 
@@ -280,7 +280,7 @@ def test_024_many_seals_under_one_sequence(recorder: dict[tuple[bytes, bytes], b
     assert len(recorder) == 4000
 
 
-async def test_043_each_object_withheld_alone(scene: Scene) -> None:
+async def test_attack_043_each_object_withheld_alone(scene: Scene) -> None:
     """The head lists it, the relay does not have it: the rest is read, and the report names it."""
     snapshot = await scene.victim.snapshot(fresh=True)
     for ref, kind in [item async for item in snapshot.objects()]:

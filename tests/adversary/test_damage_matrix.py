@@ -62,7 +62,9 @@ async def test_undamaged_nothing_is_reported_and_nothing_is_lost(world: World) -
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_018_019_021_022_043_any_one_damaged_object(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_attack_018_019_021_022_043_any_one_damaged_object(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The matrix: object and byte class. No unverified byte reaches a parser or the decompressor in any case."""
     store = Store(world.bench.folder / "relay", world.account)
     cases = [(ref, kind, mutation) for ref, kind in world.objects for mutation in _mutations(world, store, ref, kind)]

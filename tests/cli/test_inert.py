@@ -26,7 +26,7 @@ ATTACKS = {
 HARMLESS = "Ünï 家族 👩‍👧 سلام می‌خواهم"
 
 
-def test_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path: Path) -> None:
+def test_attack_096_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path: Path) -> None:
     person = Person(tmp_path)
     person.init(f"file://{tmp_path}/store", "ada")
     lines: list[dict[str, object]] = []
@@ -56,7 +56,7 @@ def test_escapes_and_overrides_in_names_and_texts_are_shown_not_obeyed(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\u202eb"])
-def test_a_device_name_is_inert(tmp_path: Path, name: str) -> None:
+def test_attack_096_a_device_name_is_inert(tmp_path: Path, name: str) -> None:
     person = Person(tmp_path)
     address = ("--relay", f"file://{tmp_path}/store", "--account", "ada", "--passphrase-file", "pw")
     person.run("init", "--vault", "a", *address, "--recovery-code-out", "code", "--device-name", name)

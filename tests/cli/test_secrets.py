@@ -193,7 +193,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("debug", ["", "1"])
-def test_an_unforeseen_error_shows_no_secret_and_no_text(
+def test_attack_099_an_unforeseen_error_shows_no_secret_and_no_text(
     ada: Person, relay: RelayProcess, place: str, debug: str
 ) -> None:
     """The exception's message and its frames hold the canary, the passphrase and the code; the output holds none."""
@@ -221,7 +221,9 @@ def test_an_unforeseen_error_shows_no_secret_and_no_text(
     assert "STRONGROOM_DEBUG=1" in runs[0].err
 
 
-def test_no_file_of_a_vault_is_for_others_and_no_core_is_written(relay: RelayProcess, tmp_path: Path) -> None:
+def test_attack_099_no_file_of_a_vault_is_for_others_and_no_core_is_written(
+    relay: RelayProcess, tmp_path: Path
+) -> None:
     person = Person(tmp_path)
     loose = "import os; os.umask(0)"
     cores = "import atexit, resource; atexit.register(lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[0]))"
@@ -237,7 +239,7 @@ def test_no_file_of_a_vault_is_for_others_and_no_core_is_written(relay: RelayPro
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_no_option_takes_a_secret_itself() -> None:
+def test_attack_099_no_option_takes_a_secret_itself() -> None:
     """What is in argv can be seen by everybody on the machine: options name files and commands, or ask."""
     import importlib
 

@@ -31,7 +31,7 @@ async def _behind(bench: Bench) -> tuple[Device, Hostile]:
     return device, hostile
 
 
-async def test_084_a_relay_that_always_says_conflict(bench: Bench) -> None:
+async def test_attack_084_a_relay_that_always_says_conflict(bench: Bench) -> None:
     device, hostile = await _behind(bench)
 
     def conflict(*_: Any) -> None:

@@ -191,7 +191,7 @@ async def test_a_tombstone_waits_where_its_message_is_not(bench: Bench) -> None:
     assert len(rows) == 45
 
 
-async def test_an_erased_message_does_not_come_back_with_an_old_export(bench: Bench) -> None:
+async def test_attack_100_an_erased_message_does_not_come_back_with_an_old_export(bench: Bench) -> None:
     device = await bench.create()
     old = talk("chat", 40)
     await device.add(old)

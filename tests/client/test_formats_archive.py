@@ -51,7 +51,7 @@ def sound(path: Path) -> list[str]:
     ["../evil/0.json", "/tmp/evil/0.js", "test/./evil.jso", "test/../../x.js", "C:\\evil\\0.json", "test\\evil.json",
      "C:/evil//0.json", "test//evil0.jso", "test/evil\0.json"],
 )  # fmt: skip
-def test_names_that_are_no_plain_paths(tmp_path: Path, name: str) -> None:
+def test_attack_096_names_that_are_no_plain_paths(tmp_path: Path, name: str) -> None:
     path = zipped(tmp_path, tree(MESSAGE))
     stand_in = "x" * len(name)
     add(path, stand_in, b'[{"text":"evil"}]')
@@ -69,7 +69,7 @@ def test_a_name_without_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("IMP-13")
-def test_links_and_devices(tmp_path: Path) -> None:
+def test_attack_096_links_and_devices(tmp_path: Path) -> None:
     path = zipped(tmp_path, tree(MESSAGE))
     for name, mode in (("test/link.json", stat.S_IFLNK), ("test/pipe.json", stat.S_IFIFO)):
         info = zipfile.ZipInfo(name)
@@ -118,7 +118,7 @@ def test_encrypted_members_and_foreign_compression(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("IMP-13")
-def test_a_day_that_inflates_without_end(tmp_path: Path) -> None:
+def test_attack_098_a_day_that_inflates_without_end(tmp_path: Path) -> None:
     path = zipped(tmp_path, tree(MESSAGE))
     add(path, "test/2023-11-16.json", b" " * 20 * MIB)
     add(path, "__uploads/F0001/zeros.bin", bytes(20 * MIB))
@@ -126,7 +126,7 @@ def test_a_day_that_inflates_without_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("IMP-14")
-def test_members_that_share_their_bytes(tmp_path: Path) -> None:
+def test_attack_098_members_that_share_their_bytes(tmp_path: Path) -> None:
     """A thousand names for one member: every one within the ratio, together a thousand times the zip."""
     given = tree(MESSAGE)
     noise = random.Random(1).randbytes(20_000)
@@ -147,7 +147,7 @@ def test_members_that_share_their_bytes(tmp_path: Path) -> None:
         read(path)
 
 
-def test_zips_in_the_zip_stay_closed(tmp_path: Path) -> None:
+def test_attack_098_zips_in_the_zip_stay_closed(tmp_path: Path) -> None:
     inner = zipped(tmp_path, tree({**MESSAGE, "text": "inner"})).read_bytes()
     path = zipped(tmp_path, tree(MESSAGE, **{"more.zip": inner, "test/2023-11-16.zip": inner}))
     assert sound(path) == ["files that are no JSON, left out: zip (2)"]
@@ -236,7 +236,7 @@ def test_flipped_bytes_never_crash(tmp_path: Path) -> None:
     assert outcomes["refused"] > 50
 
 
-def test_memory_does_not_grow_with_the_export(tmp_path: Path) -> None:
+def test_attack_098_memory_does_not_grow_with_the_export(tmp_path: Path) -> None:
     """One day of 60 MB with 40,000 messages: less than a fourth of it is ever in memory."""
 
     message = json.dumps({**MESSAGE, "pad": "".join(random.Random(4).choices("abcdef", k=1400))})[1:-1]

@@ -116,7 +116,7 @@ async def test_a_pipe_is_read_to_its_end_whatever_it_gives_at_once(session: Sess
     assert seen[-1] == len(BIG) + 1  # the marker
 
 
-async def test_068_069_070_what_is_sent_twice_is_stored_once_and_only_within_a_conversation(session: Session) -> None:
+async def test_attack_068_069_070_what_is_sent_twice_is_stored_once_and_only_within_a_conversation(session: Session) -> None:
     first = await upload(session, io.BytesIO(BIG), conversation="chat")
     size = (await session.transport.usage(session.account)).stored
     spy(session).behave()
@@ -134,7 +134,7 @@ async def test_068_069_070_what_is_sent_twice_is_stored_once_and_only_within_a_c
     assert wide == await upload(session, io.BytesIO(SMALL), conversation="another chat", scope=ACCOUNT_SCOPE)
 
 
-async def test_069_the_same_file_in_two_accounts_is_unlinkable(bench: Bench, session: Session) -> None:
+async def test_attack_069_the_same_file_in_two_accounts_is_unlinkable(bench: Bench, session: Session) -> None:
     theirs = (await bench.create("bert", folder="bert")).session
     mine = await upload(session, io.BytesIO(BIG), conversation="chat")
     assert not mine.names & (await upload(theirs, io.BytesIO(BIG), conversation="chat")).names
@@ -270,7 +270,7 @@ def flip(place: int) -> Any:
     return answer
 
 
-async def test_018_a_damaged_chunk_costs_no_other(session: Session) -> None:
+async def test_attack_018_a_damaged_chunk_costs_no_other(session: Session) -> None:
     media = await upload(session, io.BytesIO(BIG), conversation="chat")
     spy(session).replace("read", flip(HEADER_BYTES + 3 * (CHUNK + 16) + 9))  # chunk 3 of every part
     source, good = session.source(), bytearray()
@@ -292,7 +292,7 @@ async def test_018_a_damaged_chunk_costs_no_other(session: Session) -> None:
         assert caught.value.failure is failure
 
 
-async def test_021_parts_swapped_and_withheld(session: Session) -> None:
+async def test_attack_021_parts_swapped_and_withheld(session: Session) -> None:
     media = await upload(session, io.BytesIO(BIG), conversation="chat")
     honest = spy(session).honest
     names = [part.name for part in media.parts]

@@ -122,7 +122,7 @@ async def test_a_damaged_file_of_an_export_is_named_and_the_rest_comes(bench: Be
 @pytest.mark.parametrize(
     "path", ["../secret", "/etc/passwd", "link", "linked/secret", "media/../../secret", "", "pipe"]
 )
-async def test_096_a_file_outside_the_export_is_never_taken(bench: Bench, path: str) -> None:
+async def test_attack_096_a_file_outside_the_export_is_never_taken(bench: Bench, path: str) -> None:
     device = await bench.create()
     folder = bench.folder / "in"
     folder.mkdir()
@@ -137,7 +137,7 @@ async def test_096_a_file_outside_the_export_is_never_taken(bench: Bench, path: 
     assert item.state == "unavailable"
 
 
-async def test_100_a_file_cannot_point_into_the_vault(bench: Bench) -> None:
+async def test_attack_100_a_file_cannot_point_into_the_vault(bench: Bench) -> None:
     """A line with a descriptor of its own: it is not taken for sealed bytes of this vault."""
     device = await bench.create()
     await _import(device, _export(bench.folder / "in"))

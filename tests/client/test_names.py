@@ -27,12 +27,12 @@ from strongroom.formats.names import NAME_BYTES, safe_name
         ("x" * 500 + ".jpeg", "x" * (NAME_BYTES - 5) + ".jpeg"),
     ],
 )
-def test_096_names(given_name: str, name: str) -> None:
+def test_attack_096_names(given_name: str, name: str) -> None:
     assert safe_name(given_name) == name
 
 
 @given(st.text())
-def test_096_any_text_is_one_harmless_name(text: str) -> None:
+def test_attack_096_any_text_is_one_harmless_name(text: str) -> None:
     name = safe_name(text)
     assert name not in ("", ".", "..")
     assert not set(name) & set("/\\\x00")

@@ -192,7 +192,7 @@ async def test_cancelled_in_the_middle(bench: Bench) -> None:
     assert await _texts(device) == [f"{n:02}" for n in range(25)]
 
 
-async def test_the_outbox_is_unreadable_without_the_key(bench: Bench) -> None:
+async def test_attack_100_the_outbox_is_unreadable_without_the_key(bench: Bench) -> None:
     """No file of the device holds a waiting message in the clear, whatever SQLite keeps of it."""
     device = await bench.create()
     hostile = _behind(device)

@@ -69,7 +69,7 @@ async def test_clocks_only_rise(bench: Bench) -> None:
     assert clocks == sorted(set(clocks))
 
 
-async def test_a_clone_that_has_written_is_noticed(bench: Bench) -> None:
+async def test_attack_025_a_clone_that_has_written_is_noticed(bench: Bench) -> None:
     """The copy writes beyond what the original reserved: the original says so and keeps its pin of sequences."""
     device = await bench.create()
     bench.drop(device)

@@ -31,7 +31,7 @@ def test_no_folder() -> None:
         State.open(Path("/nonexistent/vault"))
 
 
-def test_changes_are_all_or_nothing(tmp_path: Path) -> None:
+def test_attack_094_changes_are_all_or_nothing(tmp_path: Path) -> None:
     with State.create(tmp_path / "v") as state:
         state.put({"a": b"1"})
         with pytest.raises(sqlite3.Error):
@@ -60,7 +60,7 @@ def test_a_newer_state(tmp_path: Path) -> None:
             State.open(tmp_path / "v")
 
 
-def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+def test_attack_099_only_the_owner_can_read_it(tmp_path: Path) -> None:
     State.create(tmp_path / "v").close()
     assert (tmp_path / "v").stat().st_mode & 0o077 == 0
     assert (tmp_path / "v" / "device.db").stat().st_mode & 0o077 == 0

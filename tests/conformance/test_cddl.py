@@ -86,15 +86,27 @@ SIGNED_INPUTS = {
     ("keyring", "message"): "keyring", ("epochs", "keyring"): "keyring", ("head", "message"): "head",
     ("head", "head"): "head", ("head", "previous"): "head", ("head", "keyring"): "keyring",
     ("receipt", "message"): "receipt", ("receipt", "one"): "receipt", ("receipt", "other"): "receipt",
+    ("anchor", "head"): "head", ("witness", "head"): "head",
     ("pin", "known"): "keyring", ("pin", "keyring"): "keyring", ("pin", "head"): "head",
 }  # fmt: skip
 PLAIN_INPUTS = {
     ("keys", "core"): "genesis-core", ("hpke-slots", "slots"): "slot-set", ("head", "delta"): "delta",
     ("pin", "pin"): "pin", ("body", "content"): "body", ("root", "content"): "engine-root",
     ("index", "content"): "index-top", ("index", "top"): "index-top", ("index", "page"): "index-page",
+    ("link", "offer"): "link-offer", ("link", "verdict"): "link-verdict",
+    ("anchor", "anchor"): "anchor", ("proof", "proof"): "fork-proof", ("proof", "evidence"): "evidence",
+    ("witness", "request"): "witness-request", ("witness", "answer"): "witness-response",
     ("directory", "page"): "directory-rows", ("directory", "hot"): "hot-page", ("media", "descriptor"): "media",
 }  # fmt: skip
-PLAIN_OUTPUTS = {("frame", "plaintext"): "frame", ("pin", "pin"): "pin", ("media", "descriptor"): "media"}
+PLAIN_OUTPUTS = {
+    ("anchor", "anchor"): "anchor",
+    ("frame", "plaintext"): "frame",
+    ("link", "offer"): "link-offer",
+    ("link", "answer"): "link-answer",
+    ("link", "verdict"): "link-verdict",
+    ("pin", "pin"): "pin",
+    ("media", "descriptor"): "media",
+}
 
 
 def in_vector(area: str, vector: dict[str, Any]) -> Found:
@@ -177,13 +189,17 @@ class Recording:
         self.keep("login-response", answer.encode())
         return answer
 
-    async def unlock(self, name: str, statement: bytes) -> Any:
+    async def unlock(self, name: str, statement: bytes, account_id: bytes | None = None) -> Any:
         self.keep("unlock-request", messages.UnlockRequest(name, statement).encode())
         signed(self.found, "unlock-statement", statement)
-        answer = await self.inner.unlock(name, statement)
+        answer = await self.inner.unlock(name, statement, account_id)
         self.keep("unlock-response", answer.encode())
         self.keep("slot-set", answer.slots)
         return answer
+
+    async def block(self, account_id: bytes, message: bytes) -> None:
+        signed(self.found, "block", message)
+        await self.inner.block(account_id, message)
 
     async def register(self, request: Any) -> Any:
         self.keep("register-request", request.encode())
@@ -263,6 +279,7 @@ async def live(folder: Path) -> Found:
     second = await account.login(folder / "two", transport, relay=relay, name="alice", opener=opener)
     async with await Owner.unlock(second, "alice", opener) as owner:
         await owner.confirm("phone")
+        await owner.revoke(session.device.id)
     await Vault(second, name="alice", relay=relay).chats()
     sealed(second, objects, found)
     for one in (session, second):

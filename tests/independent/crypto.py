@@ -23,6 +23,7 @@ LENGTHS = {
     "root-sign": 32,
     "root-kem": 96, "epoch": 32, "epoch-chain": 32, "epoch-check": 32, "epoch-previous": 32, "object-root": 32,
     "salt": 32, "dedup": 32, "object": 64,
+    "link-password": 64, "link-old": 32, "link-new": 32,
 }  # fmt: skip
 
 

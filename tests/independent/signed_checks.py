@@ -133,9 +133,17 @@ class Keyring:
             raise Bad("schema")
         if m[17] is not None and (account_id(m[17]), m[17][2], m[17][3]) != (m[2], m[6], m[12]):
             raise Bad("account")
+        if any(discard[3] < discard[2] for discard in m[18]):
+            raise Bad("keyring")
+        if first and (m[9] or m[18] or any(device[4] != 1 for device in m[8])):
+            raise Bad("keyring")
         ids = [device[1] for device in m[8]]
         self._distinct(ids + [item[1] for item in m[9]])
+        self._distinct([device[2] for device in m[8]])
+        self._distinct([m[7], *(device[3] for device in m[8])])
         if {wrap[1] for wrap in m[11]} != {sha(m[7]), *(sha(device[3]) for device in m[8])}:
+            raise Bad("keyring")
+        if not {discard[1] for discard in m[18]} <= {*ids, *(item[1] for item in m[9])}:
             raise Bad("keyring")
         if any(e[1] != n or (e[3] is None) != (n == 1) for n, e in enumerate(m[10], 1)):
             raise Bad("epoch")
@@ -165,12 +173,23 @@ def succession(old: Keyring, new: Keyring, cddl: Cddl) -> None:
     revoked = {item[1]: item[2] for item in b[9]}
     if any(revoked.get(item[1]) != item[2] for item in a[9]):
         raise Bad("keyring")
+    before = {device[1]: device for device in a[8]}
+    if any(device != before[device[1]] if device[1] in before else device[4] != b[3] for device in b[8]):
+        raise Bad("keyring")
     gone = {device[1] for device in a[8]} - {device[1] for device in b[8]}
+    new = [item for item in b[9] if item not in a[9]]
+    if any(item[1] not in gone or item[2] != b[3] for item in new):
+        raise Bad("keyring")
     if not gone <= set(revoked):
         raise Bad("keyring")
     if gone and (len(a[10]) == len(b[10]) or a[6] == b[6]):
         raise Bad("epoch")
-    if (a[6], a[7]) != (b[6], b[7]):
+    if b[18][: len(a[18])] != a[18]:
+        raise Bad("keyring")
+    if (a[6], a[7]) == (b[6], b[7]):
+        if b[16] is not None:
+            raise Bad("signer")
+    else:
         if b[16] is None:
             raise Bad("signer")
         payload, key = crypto.cose_verify(cddl, "root-handover", b[16], 4096)
@@ -178,6 +197,8 @@ def succession(old: Keyring, new: Keyring, cddl: Cddl) -> None:
             raise Bad("signer")
         if payload != encode({1: b[2], 2: b[3], 3: b[4], 4: b[6], 5: b[7]}):
             raise Bad("context")
+        if len(a[10]) == len(b[10]):
+            raise Bad("epoch")
 
 
 def whole_chain(keyrings: list[Keyring], cddl: Cddl) -> Keyring:
@@ -322,7 +343,17 @@ def receipt(given: Json, cddl: Cddl) -> Json:
 
 def contradiction(given: Json, cddl: Cddl) -> Json:
     a, b = (receipt_map(unhex(given[name]), cddl) for name in ("one", "other"))
-    return {"fork": all(a[n] == b[n] for n in (1, 2, 3)) and (a[4], a[5]) != (b[4], b[5])}
+    return {"fork": contradict(a, b)}
+
+
+def contradict(a: Map, b: Map) -> bool:
+    """Whether no one chain has both."""
+    if (a[1], a[2]) != (b[1], b[2]):
+        return False
+    if a[3] == b[3]:
+        return (a[4], a[5]) != (b[4], b[5])
+    low, high = sorted((a, b), key=lambda m: m[3])
+    return high[3] - low[3] == 1 and high[5] != low[4]
 
 
 # ---------------------------------------------------------------- pin

@@ -11,12 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import freshness_checks
+import link_checks
 import seal_checks
 import signed_checks
 import wire_checks
 from plain import Bad, Cddl
 
-CHECKS: dict[str, dict[str, Any]] = {**wire_checks.CHECKS, **signed_checks.CHECKS, **seal_checks.CHECKS}
+CHECKS: dict[str, dict[str, Any]] = {
+    **wire_checks.CHECKS, **signed_checks.CHECKS, **seal_checks.CHECKS, **link_checks.CHECKS, **freshness_checks.CHECKS,
+}  # fmt: skip
 
 
 def hexed(value: Any) -> Any:

@@ -79,6 +79,12 @@ COLUMNS = {
          "state": "arriving, live, or dropped", "due": "when a dropped one is removed",
          "data": "the sealed bytes, when small; else in a file"},
     ),
+    "witnessed": (
+        "accounts at other relays, when this relay is a witness",
+        {"account": "the account", "version": "1, 2, 3, …", "hash": "of its newest head",
+         "log_root": "of the log of its heads", "keyring_version": "1, 2, 3, …", "keyring_hash": "of its keyring",
+         "receipt": "the other relay's signature"},
+    ),
     "challenges": ("unlock challenges that were used", {"mac": "the challenge's code", "expires": "time"}),
 }  # fmt: skip
 INTRO = """\

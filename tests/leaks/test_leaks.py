@@ -86,7 +86,7 @@ def test_the_canaries_were_in_the_backup(session: Session) -> None:
     assert len(session.canaries.places) == 15
 
 
-def test_no_canary_is_in_what_the_relay_stores_logs_or_is_sent(session: Session) -> None:
+def test_attack_071_091_no_canary_is_in_what_the_relay_stores_logs_or_is_sent(session: Session) -> None:
     scanner = Scanner(session.canaries.all() | {PASSPHRASE, session.recovery_code, session.recovery_code[:23]})
     assert len(session.relay.traffic()) > 200_000
     assert scanner.scan_folder(session.relay.data) == set(), session.canaries.seed
@@ -94,13 +94,13 @@ def test_no_canary_is_in_what_the_relay_stores_logs_or_is_sent(session: Session)
     assert scanner.scan(session.relay.traffic()) == set(), session.canaries.seed
 
 
-def test_no_escape_and_no_address_is_in_the_log(session: Session) -> None:
+def test_attack_091_no_escape_and_no_address_is_in_the_log(session: Session) -> None:
     log = session.relay.output.read_text()
     assert "\x1b" not in log
     assert len(log.splitlines()) == 1, log  # the line that says where it listens
 
 
-def test_the_leaky_build_is_found_out_in_every_form(tmp_path: Path) -> None:
+def test_attack_071_the_leaky_build_is_found_out_in_every_form(tmp_path: Path) -> None:
     """In storage and on the wire alike: all thousand canaries, in all forms and in all kinds of stream."""
     session = play(LeakyPerson(tmp_path / "home"), tmp_path / "relay", verify=False)
     scanner = Scanner(session.canaries.all())
@@ -129,7 +129,7 @@ def test_the_scanner_finds_nothing_in_noise() -> None:
     assert Scanner(Canaries(1).some("x", COUNT)).scan(os.urandom(1 << 20)) == set()
 
 
-def test_nothing_secret_is_in_an_argument_list(session: Session) -> None:
+def test_attack_099_nothing_secret_is_in_an_argument_list(session: Session) -> None:
     """While a login runs, what /proc shows to every user of the machine holds neither passphrase nor code."""
     person, seen = session.person, b""
     with RecordedRelay(person.folder / "second") as relay:

@@ -75,7 +75,7 @@ STEPS = st.lists(
     max_examples=30, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(steps=STEPS)
-def test_any_interleaving_converges_to_the_same_bytes(steps: list[tuple[str, int, int]]) -> None:
+def test_attack_050_any_interleaving_converges_to_the_same_bytes(steps: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_World(Path(folder)).live(steps))
 

@@ -216,14 +216,14 @@ def test_what_is_served_unchanged_is_taken(name: str) -> None:
 
 @pytest.mark.spec("SIG-1", "OBJ-7", "OBJ-8", "OBJ-10", "SLOT-11")
 @each
-def test_every_bit_is_held_by_a_check(name: str) -> None:
+def test_attack_018_every_bit_is_held_by_a_check(name: str) -> None:
     found = target(name)
     for bad in flips(found):
         assert refused(found.read, bad) in found.failures
 
 
 @each
-def test_every_cut_is_found(name: str) -> None:
+def test_attack_019_every_cut_is_found(name: str) -> None:
     found = target(name)
     for length in range(0, len(found.data), max(1, len(found.data) // 700)):
         assert refused(found.read, found.data[:length]) in found.failures
@@ -232,7 +232,7 @@ def test_every_cut_is_found(name: str) -> None:
 
 
 @each
-def test_bytes_more_at_the_end_or_the_beginning_are_found(name: str) -> None:
+def test_attack_019_bytes_more_at_the_end_or_the_beginning_are_found(name: str) -> None:
     found = target(name)
     for more in range(1, 65):
         for filling in (bytes(more), b"\xf6" * more, found.data[:more], found.data[-more:]):
@@ -242,7 +242,7 @@ def test_bytes_more_at_the_end_or_the_beginning_are_found(name: str) -> None:
 
 @each
 @given(edit=st.data())
-def test_no_splice_is_taken(name: str, edit: st.DataObject) -> None:
+def test_attack_021_no_splice_is_taken(name: str, edit: st.DataObject) -> None:
     """A piece left out, doubled, moved or overwritten."""
     found = target(name)
     size = len(found.data)
@@ -274,7 +274,7 @@ PAYLOADS: dict[cose.Context, Callable[[bytes], object]] = {
 
 @pytest.mark.spec("SIG-1")
 @pytest.mark.parametrize("context", PAYLOADS)
-def test_no_payload_is_decoded_before_its_signature_is_checked(
+def test_attack_032_no_payload_is_decoded_before_its_signature_is_checked(
     context: cose.Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payload that would be a bomb to a parser is never looked at without a signature."""
@@ -299,7 +299,7 @@ def test_no_payload_is_decoded_before_its_signature_is_checked(
 
 
 @pytest.mark.spec("SIG-1")
-def test_no_structure_is_taken_for_another() -> None:
+def test_attack_022_no_structure_is_taken_for_another() -> None:
     """Every signed structure, whole, in the place of every other."""
     readers = {name: target(name) for name in ("head", "first keyring", "handover", "receipt")}
     for given_name, given_target in readers.items():

@@ -116,24 +116,24 @@ def undecodable(encoded: str) -> None:
 
 @pytest.mark.spec("ENC-1")
 @pytest.mark.parametrize("encoded", NOT_THE_SHORTEST.values(), ids=NOT_THE_SHORTEST)
-def test_a_longer_form_than_the_shortest_is_refused(encoded: str) -> None:
+def test_attack_035_a_longer_form_than_the_shortest_is_refused(encoded: str) -> None:
     undecodable(encoded)
 
 
 @pytest.mark.spec("ENC-2")
 @pytest.mark.parametrize("encoded", UNORDERED.values(), ids=UNORDERED)
-def test_keys_in_another_order_are_refused(encoded: str) -> None:
+def test_attack_035_keys_in_another_order_are_refused(encoded: str) -> None:
     undecodable(encoded)
 
 
 @pytest.mark.spec("ENC-3")
 @pytest.mark.parametrize("encoded", DIFFERENT.values(), ids=DIFFERENT)
-def test_what_does_not_fill_the_bytes_is_refused(encoded: str) -> None:
+def test_attack_035_what_does_not_fill_the_bytes_is_refused(encoded: str) -> None:
     undecodable(encoded)
 
 
 @pytest.mark.parametrize("encoded", REFUSED.values(), ids=REFUSED)
-def test_everything_the_protocol_does_not_use_is_refused_at_once(encoded: str) -> None:
+def test_attack_035_everything_the_protocol_does_not_use_is_refused_at_once(encoded: str) -> None:
     undecodable(encoded)
 
 
@@ -161,7 +161,7 @@ def test_an_item_over_the_limit_is_refused_before_it_is_decoded() -> None:
 
 
 @given(st.binary(max_size=40))
-def test_whatever_is_decoded_is_encoded_to_the_same_bytes(data: bytes) -> None:
+def test_attack_035_whatever_is_decoded_is_encoded_to_the_same_bytes(data: bytes) -> None:
     try:
         value = cbor.decode(data)
     except Exception as error:

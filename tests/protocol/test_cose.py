@@ -64,13 +64,13 @@ def test_every_bit_counts() -> None:
 
 @pytest.mark.spec("SIG-1")
 @pytest.mark.parametrize(("made", "used"), list(itertools.permutations(Context, 2)))
-def test_a_signature_for_one_purpose_is_worthless_for_another(made: Context, used: Context) -> None:
+def test_attack_022_a_signature_for_one_purpose_is_worthless_for_another(made: Context, used: Context) -> None:
     assert verify(message(made), made).payload == PAYLOAD
     assert refused(verify, message(made), used) is Failure.SIGNATURE
 
 
 @pytest.mark.spec("SIG-1")
-def test_another_key_cannot_claim_the_signature() -> None:
+def test_attack_027_another_key_cannot_claim_the_signature() -> None:
     def claim(parts: list[Any]) -> None:
         parts[0] = by_hand({1: -19, 4: person("bob").sign.public})
 
@@ -78,7 +78,7 @@ def test_another_key_cannot_claim_the_signature() -> None:
 
 
 @pytest.mark.spec("SIG-1")
-def test_s_and_s_plus_the_order_are_not_both_signatures() -> None:
+def test_attack_026_s_and_s_plus_the_order_are_not_both_signatures() -> None:
     def add_order(parts: list[Any]) -> None:
         s = int.from_bytes(parts[3][32:], "little") + ORDER
         parts[3] = parts[3][:32] + s.to_bytes(32, "little")
@@ -104,7 +104,7 @@ SMALL_ORDER = [
 
 @pytest.mark.spec("SIG-1")
 @pytest.mark.parametrize("point", SMALL_ORDER)
-def test_a_key_of_small_order_verifies_nothing(point: str) -> None:
+def test_attack_026_a_key_of_small_order_verifies_nothing(point: str) -> None:
     key = bytes.fromhex(point)
     neutral = b"\x01" + bytes(31)
     for r in (neutral, key):

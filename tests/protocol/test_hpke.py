@@ -66,6 +66,6 @@ def test_what_is_no_public_key_is_refused(public: bytes) -> None:
     assert refused(wrap, public, b"secret", info=INFO) is Failure.WRAP
 
 
-def test_a_point_that_makes_the_shared_secret_zero_is_refused() -> None:
+def test_attack_029_a_point_that_makes_the_shared_secret_zero_is_refused() -> None:
     public = KEY.public[:1184] + bytes(32)
     assert refused(wrap, public, b"secret", info=INFO) is Failure.WRAP

@@ -162,7 +162,7 @@ def test_the_core_makes_the_account_and_names_its_keys() -> None:
 
 
 @pytest.mark.spec("KR-5")
-def test_a_device_is_listed_once_and_not_both_in_and_out() -> None:
+def test_attack_048_a_device_is_listed_once_and_not_both_in_and_out() -> None:
     one = first_keyring()
     ann = one.devices[0]
     assert alone(replace(one, devices=(ann, ann))) is Failure.KEYRING
@@ -345,7 +345,7 @@ def test_the_first_head_under_a_keyring_stands_on_its_cut() -> None:
 
 
 @pytest.mark.spec("KR-19")
-def test_no_revocation_and_no_wrap_is_listed_twice() -> None:
+def test_attack_048_no_revocation_and_no_wrap_is_listed_twice() -> None:
     assert raw(lambda f: f[9].extend([{1: bytes(16), 2: 1}, {1: bytes(16), 2: 1}])) is Failure.KEYRING
     assert raw(lambda f: f[9].extend([{1: bytes(16), 2: 1}, {1: bytes(16), 2: 2}])) is Failure.KEYRING
     with_one_device = first_keyring()

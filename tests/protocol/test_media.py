@@ -181,7 +181,7 @@ def test_equal_chunks_and_parts_of_one_file_are_sealed_differently() -> None:
     assert len(set(sealed)) == len(sealed)
 
 
-def test_sizes_say_nothing_of_the_content() -> None:
+def test_attack_070_sizes_say_nothing_of_the_content() -> None:
     files = [content(1000), bytes(1000), b"\x80" * 1000, content(900) + bytes(100), content(1007)]
     assert len({tuple(part.size for part in seal(data).media.parts) for data in files}) == 1
 
@@ -193,7 +193,7 @@ def test_a_header_names_no_writer() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(SIZES), st.sampled_from([b"\0", b"\x80", b"a"])), min_size=2, max_size=8))
 @settings(max_examples=60)
-def test_no_key_seals_two_plaintexts(files: list[tuple[int, bytes]]) -> None:
+def test_attack_024_068_no_key_seals_two_plaintexts(files: list[tuple[int, bytes]]) -> None:
     """Without randomness: files of zeros and of markers, whose padded forms differ least, around every boundary."""
     seen: dict[tuple[bytes, bytes], bytes] = {}
 
@@ -251,7 +251,7 @@ def test_another_shape_of_a_descriptor_is_refused(field: int, values: list[Any])
 # Tampering (attacks 18 to 21) -------------------------------------------------------------------------------------
 
 
-def test_021_chunks_and_tables_swapped_between_places_parts_and_files_are_found() -> None:
+def test_attack_021_chunks_and_tables_swapped_between_places_parts_and_files_are_found() -> None:
     made, other = seal(content(700)), seal(content(699))
     pieces = [(which, number, index) for which in (made, other) for number, index in which.places()]
     for number, index in made.places():
@@ -272,7 +272,7 @@ def test_021_chunks_and_tables_swapped_between_places_parts_and_files_are_found(
 
 
 @pytest.mark.spec("OBJ-10")
-def test_018_019_every_bit_and_every_length_of_what_is_read() -> None:
+def test_attack_018_019_every_bit_and_every_length_of_what_is_read() -> None:
     made = seal(content(100))
     opener, sealed = made.opener(0), made.chunk(0, 0)
     table = made.range(0, part_shape(100, 0, SMALL).table)
@@ -316,7 +316,7 @@ def lying(chunks: list[tuple[bytes, int, bool]], table: tuple[bytes | None, int,
 PLAIN = [bytes(CHUNK), bytes(padded_size(100) - CHUNK)]
 
 
-def test_020_chunks_reordered_repeated_or_with_a_moved_last_flag_do_not_open() -> None:
+def test_attack_020_chunks_reordered_repeated_or_with_a_moved_last_flag_do_not_open() -> None:
     made, opener = lying([(PLAIN[0], 0, False), (PLAIN[1], 1, False)], (None, 2, True))
     assert opener.chunk(0, made.chunk(0, 0)) == PLAIN[0]
     for first in ((PLAIN[0], 1, False), (PLAIN[0], 0, True), (PLAIN[0], 2, False)):

@@ -16,7 +16,7 @@ _PRINTED = st.characters(exclude_categories=("Cc", "Cs", "Cn"))
 
 @pytest.mark.spec("KDF-4")
 @given(st.text(_PRINTED, min_size=1, max_size=60))
-def test_a_passphrase_is_the_same_on_every_keyboard(typed: str) -> None:
+def test_attack_015_a_passphrase_is_the_same_on_every_keyboard(typed: str) -> None:
     normal = passphrase(unicodedata.normalize("NFC", typed))
     assert passphrase(unicodedata.normalize("NFD", typed)) == normal
     for end in ("\n", "\r\n", "\r"):
@@ -26,12 +26,12 @@ def test_a_passphrase_is_the_same_on_every_keyboard(typed: str) -> None:
 
 @pytest.mark.spec("KDF-4")
 @pytest.mark.parametrize("space", [c for c in map(chr, range(0x3001)) if unicodedata.category(c) == "Zs"])
-def test_every_space_is_a_space(space: str) -> None:
+def test_attack_015_every_space_is_a_space(space: str) -> None:
     assert passphrase(f"correct{space}horse").reveal() == b"correct horse"
 
 
 @pytest.mark.spec("KDF-4")
-def test_composed_and_decomposed_letters_are_one() -> None:
+def test_attack_015_composed_and_decomposed_letters_are_one() -> None:
     assert passphrase("caf\u00e9").reveal() == passphrase("cafe\u0301").reveal() == b"caf\xc3\xa9"
     assert passphrase("\u212b").reveal() == "\u00c5".encode()
 

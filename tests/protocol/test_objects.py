@@ -112,7 +112,7 @@ def hedged(**other: Any) -> bytes:
 
 
 @pytest.mark.spec("OBJ-4")
-def test_a_broken_generator_repeats_no_key_over_two_plaintexts() -> None:
+def test_attack_025_a_broken_generator_repeats_no_key_over_two_plaintexts() -> None:
     """VM snapshots, constant randomness: plaintext, device, sequence, type, epoch and account go into the salt."""
     made = [
         hedged(), hedged(digest=plaintext_digest([b"b"])), hedged(digest=plaintext_digest([b"a", b""])),
@@ -219,7 +219,7 @@ def test_the_commitment_is_compared_before_anything_is_opened(monkeypatch: pytes
 
 
 @pytest.mark.spec("OBJ-7")
-def test_a_ciphertext_that_opens_under_two_epochs_is_refused_in_one() -> None:
+def test_attack_009_a_ciphertext_that_opens_under_two_epochs_is_refused_in_one() -> None:
     """Without the commitment, one tag can be made to fit several keys: here it is made for the wrong epoch's."""
     name, data = sealed(epoch=1)
     header = data[:2] + (2).to_bytes(4, "big") + data[6:HEADER_BYTES]
@@ -294,7 +294,7 @@ def test_a_chunk_is_in_its_place_and_the_last_is_the_last() -> None:
         sealer.chunk(b"more", last=False)
 
 
-def test_no_nonce_comes_twice_however_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attack_034_no_nonce_comes_twice_however_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "LIMITS", type("Small", (), {"object_chunks": 3}))
     sealer = ObjectSealer(
         epoch_keys(), ObjectType.MEDIA, writer=WRITER, sequence=1, randomness=bytes(32), digest=bytes(32)

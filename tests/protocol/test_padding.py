@@ -34,7 +34,7 @@ def test_padding_costs_at_most_12_percent_and_is_stable(length: int) -> None:
     assert padme(padme(length)) == padme(length)
 
 
-def test_few_lengths_are_seen() -> None:
+def test_attack_066_few_lengths_are_seen() -> None:
     assert len({padme(length) for length in range(2, 2**20)}) < 450
 
 
@@ -45,7 +45,7 @@ def test_contents_come_back(content: bytes, floor: int) -> None:
     assert unpad(padded, floor=floor, subject="x") == content
 
 
-def test_every_content_under_the_floor_has_the_same_length() -> None:
+def test_attack_066_every_content_under_the_floor_has_the_same_length() -> None:
     assert {len(pad(bytes(length), floor=256)) for length in range(256)} == {256}
     assert len(pad(bytes(256), floor=256)) > 256
 

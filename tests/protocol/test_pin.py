@@ -121,7 +121,7 @@ def test_another_keyring_under_a_known_version_is_a_fork() -> None:
 
 
 @pytest.mark.spec("PIN-3")
-def test_an_older_keyring_is_a_rollback() -> None:
+def test_attack_036_an_older_keyring_is_a_rollback() -> None:
     one, two, three = chain()
     for known, served in (
         (two, (one,)),
@@ -152,7 +152,7 @@ def test_every_step_forward_is_accepted() -> None:
 
 
 @pytest.mark.spec("PIN-6")
-def test_every_step_back_is_a_rollback_whatever_proof_comes_with_it() -> None:
+def test_attack_036_every_step_back_is_a_rollback_whatever_proof_comes_with_it() -> None:
     past = history(9)
     for version, seen in itertools.combinations(range(1, 10), 2):
         pin = accept(None, past, seen)
@@ -178,7 +178,7 @@ def test_a_head_made_twice_on_the_same_past_is_a_fork() -> None:
 
 
 @pytest.mark.spec("PIN-8")
-def test_a_head_too_far_ahead_is_refused() -> None:
+def test_attack_040_a_head_too_far_ahead_is_refused() -> None:
     past = history(9)
     pin = accept(None, past, 2)
     assert accept(pin, past, 5, head_step=3).head_version == 5

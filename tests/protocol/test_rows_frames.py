@@ -311,12 +311,12 @@ def test_a_frame_cut_short(length: int) -> None:
 
 
 @pytest.mark.spec("FRAME-21")
-def test_a_bomb_is_refused_by_what_it_declares() -> None:
+def test_attack_033_a_bomb_is_refused_by_what_it_declares() -> None:
     framed = encode_frame(CHAT, sample())
     assert refused(framed, frame_ratio_bytes=100) is Failure.LIMIT
 
 
-def test_a_bomb_that_declares_little_inflates_little() -> None:
+def test_attack_033_a_bomb_that_declares_little_inflates_little() -> None:
     bomb = ZstdCompressor(19).compress(bytes(200_000_000), ZstdCompressor.FLUSH_FRAME)[4:]
     framed = bytes((Codec.ZSTD,)) + (1000).to_bytes(4, "big") + bomb
     tracemalloc.start()

@@ -24,11 +24,12 @@ from strongroom_protocol.keys.secrets import (
     SigningSeed,
     UnlockSecret,
 )
+from strongroom_protocol.link.code import LinkSecret
 
 SIZED: dict[type[Secret], int] = {
     RecoveryCode: 20, UnlockSecret: 32, RootSecret: 32, EpochSecret: 32, SigningSeed: 32, KemSeed: 96,
 }  # fmt: skip
-ALL: list[type[Secret]] = [Passphrase, *SIZED]
+ALL: list[type[Secret]] = [Passphrase, LinkSecret, *SIZED]
 
 
 def make(kind: type[Secret], label: str = "secret") -> Secret:

@@ -50,7 +50,7 @@ def test_every_key_of_the_table_is_hkdf_with_its_own_label() -> None:
 
 
 @pytest.mark.spec("KEY-1")
-def test_one_input_gives_unrelated_keys() -> None:
+def test_attack_016_one_input_gives_unrelated_keys() -> None:
     starts = [derive(key, bytes(32))[:32] for key in Key]
     assert len(set(starts)) == len(Key) == len({key.value[0] for key in Key})
     assert not any("\0" in key.value[0] for key in Key)
@@ -159,7 +159,7 @@ def test_the_real_thing_against_another_implementation() -> None:
 
 
 @pytest.mark.spec("KDF-6")
-def test_the_salt_binds_the_name() -> None:
+def test_attack_004_the_salt_binds_the_name() -> None:
     assert argon2_salt("ann", SALT) == hashlib.sha256(b"strongroom/v1/login-salt\x00ann\x00" + SALT).digest()
     assert len({argon2_salt(name, salt) for name in ("ann", "bob", "") for salt in (SALT, bytes(32))}) == 6
 
@@ -260,7 +260,7 @@ _HEADERS: dict[str, Callable[[SlotSet], SlotSet]] = {
 
 
 @pytest.mark.parametrize("change", _HEADERS.values(), ids=_HEADERS)
-def test_every_public_field_of_a_slot_is_bound_to_its_wrap(change: Callable[[SlotSet], SlotSet]) -> None:
+def test_attack_003_every_public_field_of_a_slot_is_bound_to_its_wrap(change: Callable[[SlotSet], SlotSet]) -> None:
     assert refused(open_slot, change(slot_set(ONE, TWO)), ONE, account=ACCOUNT) is Failure.WRAP
 
 

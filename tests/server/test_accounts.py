@@ -106,7 +106,7 @@ async def test_a_name_in_another_form_is_refused(bench: Bench, name: str) -> Non
     assert await refused(accounts.register(bench.relay, request)) is Problem.BAD_REQUEST
 
 
-async def test_login_answers_alike_for_known_and_unknown_names(bench: Bench) -> None:
+async def test_attack_072_login_answers_alike_for_known_and_unknown_names(bench: Bench) -> None:
     known, known_again, unknown, unknown_again = [
         await accounts.login(bench.relay, name) for name in ("anna", "anna", "nobody", "nobody")
     ]
@@ -120,7 +120,7 @@ async def test_login_answers_alike_for_known_and_unknown_names(bench: Bench) -> 
     assert (await accounts.login(bench.relay, "someone")).salt != unknown.salt
 
 
-async def test_login_does_the_same_work_for_known_and_unknown_names(
+async def test_attack_072_login_does_the_same_work_for_known_and_unknown_names(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -157,7 +157,7 @@ def wrong_key(kind: SlotKind = SlotKind.PASSPHRASE) -> Unlock:
 
 
 @pytest.mark.spec("API-17")
-async def test_unlock_with_a_wrong_key_or_an_unknown_name_is_refused_alike(bench: Bench) -> None:
+async def test_attack_072_unlock_with_a_wrong_key_or_an_unknown_name_is_refused_alike(bench: Bench) -> None:
     assert await refused(unlock(bench, wrong_key())) is Problem.UNLOCK_REFUSED
     assert await refused(unlock(bench, wrong_key(), name="nobody")) is Problem.UNLOCK_REFUSED
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from vectors.engine_areas import BATCH, BODY, DIRECTORY, INDEX, ROOT
+from vectors.freshness_area import ANCHOR, PROOF, WITNESSED
 from vectors.key_areas import EPOCHS, KDF, KEYS, NAMES, RECOVERY_CODE, SLOTS
+from vectors.link_area import LINK
 from vectors.pin_area import PIN
 from vectors.request_area import REQUEST_SIGNATURE
 from vectors.row_areas import FRAME, MESSAGE_IDS
@@ -13,5 +15,6 @@ from vectors.wire_areas import CBOR, COSE, MERKLE, PADDING
 
 AREAS = (
     CBOR, COSE, PADDING, MERKLE, NAMES, RECOVERY_CODE, KDF, KEYS, SLOTS, EPOCHS, OBJECTS, CHUNKS, MEDIA,
-    KEYRING, HEAD, RECEIPT, PIN, BATCH, BODY, ROOT, INDEX, DIRECTORY, FRAME, MESSAGE_IDS, REQUEST_SIGNATURE,
+    KEYRING, HEAD, RECEIPT, PIN, BATCH, BODY, ROOT, INDEX, DIRECTORY, FRAME, MESSAGE_IDS, REQUEST_SIGNATURE, LINK,
+    ANCHOR, PROOF, WITNESSED,
 )  # fmt: skip

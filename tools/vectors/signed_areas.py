@@ -7,7 +7,15 @@ from typing import Any
 
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.manifest.head import Delta, check_delta, check_follows, parse_head
-from strongroom_protocol.manifest.keyring import Keyring, check_cut, check_writer, parse_keyring
+from strongroom_protocol.manifest.keyring import (
+    KEM_KEY_BYTES,
+    Device,
+    Keyring,
+    check_cut,
+    check_writer,
+    parse_keyring,
+    recipient_id,
+)
 from strongroom_protocol.manifest.receipt import Chain, Receipt, verify_receipt
 from strongroom_protocol.manifest.succession import check_chain
 from strongroom_protocol.wire import cbor, cose
@@ -96,6 +104,9 @@ def _keyring_cases() -> Iterator[Case]:
     yield _case("another-account-asked", Failure.ACCOUNT, "ACC-1", "parse", message=one.message, account=stream("x"))
     yield first("core-of-another-account", Failure.ACCOUNT, "KR-4", f17=payload[17] | {4: stream("other randomness")})
     yield first("core-with-another-receipt-key", Failure.ACCOUNT, "KR-4", f12=stream("receipt key"))
+    yield first("version-1-with-a-revocation", Failure.KEYRING, "KR-26", f9=[{1: bytes(16), 2: 1}])
+    yield first("version-1-with-a-discard", Failure.KEYRING, "KR-26", f18=[{1: world.A.id, 2: 1, 3: 1}])
+    yield first("version-1-with-a-later-device", Failure.KEYRING, "KR-26", f8=[world.A.entry.to_cbor() | {4: 2}])
     yield first("version-1-with-predecessor", Failure.SCHEMA, "KR-3", f4=stream("previous"))
     yield first("version-1-with-cut", Failure.SCHEMA, "KR-3", f14={1: 1, 2: stream("cut")})
     yield first("version-1-without-core", Failure.SCHEMA, "KR-3", f17=None)
@@ -112,6 +123,17 @@ def _keyring_cases() -> Iterator[Case]:
     yield second("device-in-and-out", Failure.KEYRING, "KR-5", f9=[{1: world.A.id, 2: 2}])
     yield second("revocation-twice", Failure.KEYRING, "KR-19", f9=[{1: bytes(16), 2: 2}, {1: bytes(16), 2: 2}])
     wraps = two.to_cbor()[11]
+    for name, sign_key, kem_key in (
+        ("two-devices-with-one-signing-key", world.A.entry.sign_key, stream("kem", KEM_KEY_BYTES)),
+        ("two-devices-with-one-kem-key", stream("sign"), world.A.entry.kem_key),
+        ("device-with-the-root-kem-key", stream("sign"), two.root_kem_key),
+    ):
+        twin = Device(sign_key, kem_key, 2)
+        readers = {recipient_id(key) for key in (two.root_kem_key, world.A.entry.kem_key, kem_key)}
+        entries = [{1: reader, 2: wraps[0][2]} for reader in sorted(readers)]
+        yield second(name, Failure.KEYRING, "KR-28", f8=[a, twin.to_cbor()], f11=entries)
+    yield second("discard-that-ends-before-it-begins", Failure.KEYRING, "KR-25", f18=[{1: world.A.id, 2: 3, 3: 2}])
+    yield second("discard-of-a-stranger", Failure.KEYRING, "KR-27", f18=[{1: bytes(16), 2: 1, 3: 2}])
     yield second("wrap-missing", Failure.KEYRING, "KR-6", f11=wraps[:2])
     stranger = {1: stream("stranger"), 2: wraps[0][2]}
     yield second("wrap-for-a-stranger", Failure.KEYRING, "KR-6", f11=[*wraps, stranger])
@@ -162,17 +184,31 @@ def _chain_cases(one: Keyring, two: Keyring, three: Keyring) -> Iterator[Case]:
     yield second("receipt-key-changed", Failure.KEYRING, "KR-10", f12=stream("another relay"))
     a = {1: world.A.id, 2: 3}
     yield third("device-dropped-silently", Failure.KEYRING, "KR-12", f9=[])
-    gone = {1: bytes(16), 2: 2}
-    with_gone = world.keyring_2_bytes(f9=[gone])
-    hash_ = parse_keyring(with_gone, account=ACCOUNT).hash
+    b, discard = world.B.entry.to_cbor(), {1: world.A.id, 2: 5, 3: 9}
 
-    def fourth(name: str, expect: str, revoked: list[Any]) -> Case:
-        three_bytes = world.keyring_3_bytes(f4=hash_, f9=revoked, f16=_handover(f3=hash_))
-        return chain(name, expect, "KR-11", one.message, with_gone, three_bytes)
+    def fourth(name: str, expect: str, ids: str, before: bytes = three.message, **fields: Any) -> Case:
+        after = parse_keyring(before, account=ACCOUNT)
+        base = {"f3": 4, "f4": after.hash, "f5": world.TIME + 3, "f14": {1: 3, 2: stream("head 3")}, "f16": None}
+        return chain(
+            name, expect, ids, one.message, two.message, before, world.changed(after, world.ROOT_2, **(base | fields))
+        )  # fmt: skip
 
-    yield fourth("revocation-kept", OK, [gone, a])
-    yield fourth("revocation-forgotten", Failure.KEYRING, [a])
-    yield fourth("revocation-redated", Failure.KEYRING, [gone | {2: 3}, a])
+    yield fourth("revocation-kept", OK, "KR-11 KR-22")
+    yield fourth("revocation-forgotten", Failure.KEYRING, "KR-11", f9=[])
+    yield fourth("revocation-redated", Failure.KEYRING, "KR-11", f9=[a | {2: 4}])
+    yield third("revocation-dated-elsewhere", Failure.KEYRING, "KR-21", f9=[a | {2: 2}])
+    stranger = {1: bytes(16), 2: 3}
+    yield third("revocation-of-a-stranger", Failure.KEYRING, "KR-21", f9=[a, stranger])
+    yield second("device-added-by-another-version", Failure.KEYRING, "KR-20", f8=[world.A.entry.to_cbor(), b | {4: 1}])
+    yield third("device-that-stays-is-redated", Failure.KEYRING, "KR-20", f8=[b | {4: 3}])
+    yield third("discard-of-a-removed-device", OK, "KR-24 KR-25 KR-27", f18=[discard])
+    discarded = world.keyring_3_bytes(f18=[discard])
+    yield fourth("discard-kept", OK, "KR-24", discarded)
+    yield fourth("discard-taken-back", Failure.KEYRING, "KR-24", discarded, f18=[])
+    yield fourth("discard-made-smaller", Failure.KEYRING, "KR-24", discarded, f18=[discard | {3: 8}])
+    yield fourth("discard-added", OK, "KR-24", discarded, f18=[discard, {1: world.B.id, 2: 1, 3: 1}])
+    yield fourth("discard-put-before-another", Failure.KEYRING, "KR-24", discarded, f18=[discard | {2: 1}, discard])
+    yield fourth("handover-without-another-root", Failure.SIGNER, "KR-22", f16=_handover())
     wraps = [{1: key, 2: wrap} for key, wrap in world.wraps(world.SECRET_1, 1, world.ROOT_2, world.B).items()]
     yield third("revoked-in-the-old-epoch", Failure.EPOCH, "KR-13", f10=[first_epoch], f11=wraps)
     old_root = {
@@ -184,6 +220,13 @@ def _chain_cases(one: Keyring, two: Keyring, three: Keyring) -> Iterator[Case]:
         "f10": [first_epoch, second_epoch], "f14": {1: 2, 2: world.head_2().hash},
     }  # fmt: skip
     kept = world.changed(two, world.ROOT, **(fields | old_root))
+    same_epoch = [
+        {1: key, 2: wrap} for key, wrap in world.wraps(world.SECRET_1, 1, world.ROOT_2, world.A, world.B).items()
+    ]
+    yield third(
+        "another-root-in-the-same-epoch", Failure.EPOCH, "KR-23", f8=two.to_cbor()[8], f9=[], f10=[first_epoch],
+        f11=same_epoch,
+    )  # fmt: skip
     yield chain("revoked-under-the-old-root", Failure.EPOCH, "KR-13", one.message, two.message, kept)
     yield third("root-changed-without-handover", Failure.SIGNER, "KR-14", f16=None)
     yield third("handover-by-another-key", Failure.SIGNER, "KR-15", f16=_handover(world.B.sign))
@@ -422,7 +465,10 @@ def _receipt_cases() -> Iterator[Case]:
     yield fork("same", message(f6=world.TIME + 9))
     yield fork("other-hash", message(f4=stream("other hash")))
     yield fork("other-predecessor", message(f5=stream("other previous")))
-    yield fork("other-version", message(f3=3, f4=stream("other hash")))
+    yield fork("next-not-on-it", message(f3=3, f4=stream("other hash")))
+    yield fork("next-on-it", message(f3=3, f4=stream("other hash"), f5=head.hash))
+    yield fork("the-one-before", message(f3=1, f4=stream("not head 1"), f5=None))
+    yield fork("two-versions-on", message(f3=4, f4=stream("other hash")))
     yield fork("other-chain", message(f2=1, f4=stream("other hash")))
     yield fork("other-account", message(f1=world.OTHER_ACCOUNT, f4=stream("other hash")))
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 
 from strongroom.cli.context import Context
-from strongroom_protocol.errors import InvalidArgument, StrongroomError
+from strongroom.cli.strength import require_strong
+from strongroom_protocol.errors import CallError, InvalidArgument, StrongroomError
 from strongroom_protocol.keys import names, recovery_code
+from strongroom_protocol.keys.kit import PREFIX, Kit, read_kit
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 
-SECRET_BYTES = 64 * 1024
-"""What is read of a file that should hold one line."""
+SECRET_BYTES = 256 * 1024
+"""What is read of a file that should hold one line, or a recovery kit's page."""
 
 
 def passphrase(given: Context, *, new: bool = False) -> Passphrase:
@@ -37,18 +39,87 @@ def passphrase(given: Context, *, new: bool = False) -> Passphrase:
     return names.passphrase(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
 
 
+def new_passphrase(given: Context) -> Passphrase:
+    """The passphrase to use from now on: from --new-passphrase-file, --new-passphrase-command or a prompt."""
+    source, command = given.secrets["new_passphrase_file"], given.secrets["new_passphrase_command"]
+    if source is not None:
+        return names.passphrase(_read(source, "new passphrase"))
+    if command is not None:
+        return names.passphrase(_output_of(command))
+    if not sys.stdin.isatty():
+        raise InvalidArgument("a new passphrase is needed", hint="use --new-passphrase-file FILE or a terminal")
+    return names.passphrase(click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def both(given: Context) -> tuple[Passphrase, RecoveryCode]:
+    """Passphrase and recovery code."""
+    code = _code(given)
+    if code is None and sys.stdin.isatty():
+        code = recovery_code_typed("Recovery code")
+    if code is None:
+        raise InvalidArgument("the recovery code is needed too", hint="add --recovery-code-file FILE")
+    return passphrase(given), code
+
+
 def unlocking(given: Context) -> tuple[Passphrase | None, RecoveryCode | None]:
     """What to unlock with: the code when one is given, else the passphrase; both when both are on the command line.
 
     A passphrase from the environment stays out when there is a code: it may be the one that was forgotten.
     """
-    code = _code(given)
+    code, both = _code(given)
     if code is None:
         return passphrase(given), None
-    source = click.get_current_context().get_parameter_source
-    named = click.core.ParameterSource.COMMANDLINE
-    both = any(source(name) is named for name in ("passphrase_file", "passphrase_command"))
+    both = both or any(map(on_command_line, ("passphrase_file", "passphrase_command")))
     return (passphrase(given) if both else None), code
+
+
+def on_command_line(parameter: str) -> bool:
+    """Whether an option was given by hand, not by the environment."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def new_passphrase(given: Context, *, account: str, weak: bool = False) -> Passphrase:
+    """A new passphrase, from --new-passphrase-file, --new-passphrase-command, or typed twice.
+
+    Raises InvalidArgument for one that is certainly guessable, unless a recovery code is always needed too (`weak`).
+    """
+    source, command = given.secrets["new_passphrase_file"], given.secrets["new_passphrase_command"]
+    if source is not None:
+        found = names.passphrase(_read(source, "new passphrase"))
+    elif command is not None:
+        found = names.passphrase(_output_of(command))
+    elif not sys.stdin.isatty():
+        raise InvalidArgument(
+            "a new passphrase is needed", hint="use --new-passphrase-file FILE, --new-passphrase-command or a terminal"
+        )
+    else:
+        found = names.passphrase(
+            click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        )
+    if not weak:
+        require_strong(found, account=account)
+    return found
+
+
+def kit(path: str) -> Kit:
+    """The recovery kit in a file, as its printed page or its line of text; `-` reads stdin."""
+    if path != "-":
+        return read_kit(_read(path, "recovery kit"))
+    try:
+        return read_kit(sys.stdin.buffer.read(SECRET_BYTES).decode())
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("what came on stdin is not UTF-8 text", hint="give the kit's line, or a file") from error
+
+
+def sure(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be taken back; `yes` is --yes. Raises InvalidArgument when it is not wanted."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidArgument("there is no terminal to ask whether this is meant", hint="add --yes")
+    if not click.confirm(question, default=False, err=True):
+        raise CallError("nothing was changed", hint="run the command again if you meant it")
 
 
 def required(value: str | None, option: str) -> str:
@@ -71,15 +142,34 @@ def recovery_code_typed(prompt: str, *, expected: RecoveryCode | None = None) ->
         click.echo("that is a possible code, but not the one above; try again", err=True)
 
 
-def _code(given: Context) -> RecoveryCode | None:
+def link_code(source: str | None) -> str:
+    """What another device shows for linking: the last line of a file, or typed."""
+    if source is not None:
+        return (_read(source, "link code").strip().splitlines() or [""])[-1]
+    if not sys.stdin.isatty():
+        raise InvalidArgument("there is no terminal to ask for the link code", hint="use --link-code-file FILE")
+    return str(click.prompt("Code on the old device", err=True))
+
+
+def text_or_file(given: str, prefix: str) -> str:
+    """A text that may be given as it is, when it begins with `prefix`, or as the name of a file that holds it."""
+    return given if given.strip().lower().startswith(prefix) else _read(given, "anchor")
+
+
+def _code(given: Context) -> tuple[RecoveryCode | None, bool]:
+    """The recovery code, if one is given, and whether it is known that the passphrase is needed with it."""
     source = given.secrets.get("recovery_code_file")
     if source is not None:
-        return recovery_code.parse(_read(source, "recovery code"))
+        text = _read(source, "recovery code")
+        if PREFIX in text.lower():
+            found = read_kit(text)
+            return found.code, found.two_secret
+        return recovery_code.parse(text), False
     if not given.secrets.get("recovery_code"):
-        return None
+        return None, False
     if not sys.stdin.isatty():
         raise InvalidArgument("there is no terminal to ask for the recovery code", hint="use --recovery-code-file FILE")
-    return recovery_code_typed("Recovery code")
+    return recovery_code_typed("Recovery code"), False
 
 
 def _output_of(command: str) -> str:

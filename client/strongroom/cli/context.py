@@ -97,6 +97,29 @@ def secrets(command: Any) -> Any:
     )  # fmt: skip
 
 
+def unlocks(command: Any) -> Any:
+    """Options of verbs that change keys: the account is unlocked again for them, also on a device of it."""
+    return _with(
+        secrets(command),
+        click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase"),
+        click.option(
+            "--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE"
+        ),
+    )
+
+
+def recovery(command: Any) -> Any:
+    """Options of verbs that open an account with the recovery code when the passphrase is forgotten."""
+    return _with(
+        command,
+        click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase"),
+        click.option(
+            "--recovery-code-file", type=click.Path(), metavar="FILE",
+            help="read the recovery code, or a recovery kit, from FILE",
+        ),
+    )  # fmt: skip
+
+
 def accepted(command: Any) -> Any:
     """The options of `secrets` on verbs that need none, so that a script can give every verb the same ones."""
     return _with(

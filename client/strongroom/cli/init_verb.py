@@ -25,6 +25,7 @@ from strongroom_protocol.keys.secrets import RecoveryCode
 @click.option("--registration-token", default="", metavar="TOKEN", help="the token the relay printed at its start")
 @click.option("--recovery-code-out", type=click.Path(), metavar="FILE", help="write the recovery code to a new FILE")
 @click.option("--two-secret", is_flag=True, help="every login needs passphrase and recovery code together")
+@click.option("--witness", metavar="URL#KEY", help="tell this witness about the newest state, for other devices to ask")
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(**given: Any) -> int:
     """Make an account on a relay, and make this folder its first device.
@@ -32,16 +33,19 @@ def command(**given: Any) -> int:
     The recovery code is shown once and has to be entered again; in scripts, --recovery-code-out FILE keeps it.
     Without the passphrase and the recovery code nobody can open the account, the relay's operator neither.
     """
-    own = {name: given.pop(name) for name in ("registration_token", "recovery_code_out", "two_secret", "device_name")}
+    mine = ("registration_token", "recovery_code_out", "two_secret", "device_name", "witness")
+    own = {name: given.pop(name) for name in mine}
     called = context.context(**given)
     return called.run(_init(called, **own))
 
 
 async def _init(
-    given: Context, registration_token: str, recovery_code_out: str | None, two_secret: bool, device_name: str | None
-) -> int:
+    given: Context, registration_token: str, recovery_code_out: str | None, two_secret: bool, device_name: str | None,
+    witness: str | None,
+) -> int:  # fmt: skip
     from strongroom.account import unfinished
     from strongroom.vault import Vault
+    from strongroom.witnessing import WitnessAddress
 
     relay = ask.required(given.relay, "--relay")
     name = names.account_name(ask.required(given.account, "--account"))
@@ -49,6 +53,8 @@ async def _init(
         raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
     if recovery_code_out is None and not sys.stdin.isatty():
         raise InvalidArgument("the recovery code must be kept", hint="use --recovery-code-out FILE in scripts")
+    if witness is not None:
+        WitnessAddress.parse(witness)
     await _reach(relay)
     phrase = ask.passphrase(given, new=True)
     if not two_secret:
@@ -62,6 +68,7 @@ async def _init(
         vault = await Vault.create(
             given.vault, relay=relay, name=name, passphrase=phrase, code=code, two_secret=two_secret,
             device_name=device_name or platform.node() or "first device", registration_token=registration_token,
+            witness=witness,
         )  # fmt: skip
     except RelayUnreachable:
         raise  # the account may have been made: its code is kept

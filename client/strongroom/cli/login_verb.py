@@ -12,11 +12,14 @@ import click
 from strongroom.cli import ask, context
 from strongroom.cli.context import Context
 from strongroom.cli.text import safe
-from strongroom_protocol.errors import NotFound
+from strongroom_protocol.errors import InvalidArgument, NotFound
 from strongroom_protocol.keys import names
 
 if TYPE_CHECKING:
+    from strongroom.records import Status
     from strongroom.vault import Vault
+
+PREFIX = "strongroom-anchor:"
 
 
 @click.command("login")
@@ -29,22 +32,42 @@ if TYPE_CHECKING:
 @click.option(
     "--link-code-file", type=click.Path(), metavar="FILE", help="read that code, or the QR code's text, from FILE"
 )
+@click.option(
+    "--anchor",
+    metavar="TEXT|FILE",
+    help="what `strongroom status --anchor` says on another device: refuse older states",
+)
+@click.option("--witness", metavar="URL#KEY", help="ask this witness whether the relay hides newer states")
+@click.option("--again", is_flag=True, help="make the folder of a copied or removed device a new device")
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(
-    confirm_devices: bool, link: bool, link_code_file: str | None, device_name: str | None, **given: Any
-) -> int:
+    confirm_devices: bool, link: bool, link_code_file: str | None, device_name: str | None, anchor: str | None,
+    witness: str | None, again: bool, **given: Any,
+) -> int:  # fmt: skip
     """Open an account on this device, with the passphrase or the recovery code alone.
 
     The device may read at once. It may write when you have looked at the list of devices and confirmed it, at the
     prompt or with --confirm-devices: only you can tell that all of them are yours and none is missing. An account made
     with --two-secret needs both: --passphrase-file (or --passphrase-command) and --recovery-code-file.
+
+    A relay can show a new device an old state. --anchor and --witness make it refuse that; without either the result
+    says "unproven".
+
+    A device that was removed from the account, or whose folder was copied and is in use twice, goes on as a new device
+    with --again: what waits in its folder stays, and is sent once the device is confirmed.
     """
     called = context.context(**given)
     if link or link_code_file:
         from strongroom.cli.linked_login import joined
 
+        if again or anchor is not None or witness is not None:
+            raise InvalidArgument("--link brings its own anchor", hint="leave out --again, --anchor and --witness")
         return called.run(_login(called, joined(called, link_code_file, device_name), confirm_devices, device_name))
-    return called.run(_login(called, _opened(called), confirm_devices, device_name))
+    if again:
+        if anchor is not None or witness is not None:
+            raise InvalidArgument("--again has its folder's own anchor and witness", hint="leave out the other option")
+        return called.run(_login(called, _relinked(called), confirm_devices, device_name))
+    return called.run(_login(called, _opened(called, anchor, witness), confirm_devices, device_name))
 
 
 async def _login(given: Context, opened: Awaitable[Vault], confirm: bool, device_name: str | None) -> int:
@@ -62,17 +85,18 @@ async def _login(given: Context, opened: Awaitable[Vault], confirm: bool, device
                 "name": status.name,
                 "device": status.device,
                 "writable": status.writable,
-                "freshness": "pinned" if status.writable else "unproven",
+                "freshness": status.freshness,
                 "version": status.version,
                 "devices": [{"id": item.id, "name": item.name} for item in status.devices],
             },
-            _summary(status.writable, status.chats, status.rows),
+            _summary(status),
         )
     return 0
 
 
-async def _opened(given: Context) -> Vault:
+async def _opened(given: Context, anchor: str | None, witness: str | None) -> Vault:
     """The folder's vault, unlocked when that is still needed, or a new one."""
+    from strongroom import link_pending
     from strongroom.account import unfinished
     from strongroom.vault import Vault
 
@@ -86,8 +110,16 @@ async def _opened(given: Context) -> Vault:
         relay = ask.required(given.relay, "--relay")
         name = names.account_name(ask.required(given.account, "--account"))
         phrase, code = ask.unlocking(given)
-        return await Vault.login(given.vault, relay=relay, name=name, passphrase=phrase, code=code)
+        link_pending.forget(given.vault)  # of a link that was given up for this login
+        return await Vault.login(
+            given.vault, relay=relay, name=name, passphrase=phrase, code=code,
+            anchor=None if anchor is None else ask.text_or_file(anchor, PREFIX), witness=witness,
+        )  # fmt: skip
     try:
+        if anchor is not None:
+            raise InvalidArgument("this folder has its vault already", hint="--anchor is for a new login")
+        if witness is not None:
+            await vault.use_witness(witness)
         if given.account is not None and names.account_name(given.account) != vault.name:
             raise NotFound("the vault in that folder is of another account", hint="use another --vault")
         if not vault.writable:
@@ -99,15 +131,36 @@ async def _opened(given: Context) -> Vault:
     return vault
 
 
+async def _relinked(given: Context) -> Vault:
+    """The folder's vault as a new device; which one it was is said, since that one stays listed."""
+    from strongroom.vault import Vault
+
+    old = await given.open()
+    ident = old.device_id
+    await old.close()
+    phrase, code = ask.unlocking(given)
+    vault = await Vault.relink(given.vault, relay=given.relay, passphrase=phrase, code=code)
+    if any(device.id == ident for device in vault.devices()):
+        given.note(
+            f"until now this was device {ident[:8]}, which stays listed: remove it, unless a copy of it is still in use"
+        )
+    return vault
+
+
 def _agreed() -> bool:
     return click.confirm("Are these all your devices, and nobody else's?", default=False, err=True)
 
 
-def _summary(writable: bool, chats: int, rows: int) -> str:
-    if writable:
-        return f"logged in; {chats:,} chats with {rows:,} records; this device may write"
+def _summary(status: Status) -> str:
+    what = f"{status.chats:,} chats with {status.rows:,} records"
+    if status.writable:
+        return f"logged in; {what}; this device may write"
+    known = (
+        "nothing proves yet that the relay shows the newest state"
+        if status.freshness == "unproven"
+        else f"nothing older than what other devices have seen is shown: {status.freshness}"
+    )
     return (
-        f"logged in, read-only; {chats:,} chats with {rows:,} records\n"
-        "nothing proves yet that the relay shows the newest state; check the devices listed above, then run\n"
+        f"logged in, read-only; {what}\n{known}; check the devices listed above, then run\n"
         "`strongroom login --confirm-devices`"
     )

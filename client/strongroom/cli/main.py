@@ -19,6 +19,14 @@ from strongroom.cli.errors import interrupted, report
 VERBS = {
     "init": "make an account and back up into it",
     "login": "open an account on a new device",
+    "link": "show a code that lets a new device in",
+    "devices": "list devices, and what became of the keys",
+    "revoke": "remove devices from the account",
+    "passphrase": "change, add, remove or list what opens the account",
+    "recovery-kit": "print a kit to recover the account with, or try one",
+    "devices": "list devices, and every change of keys",
+    "revoke": "remove a lost or stolen device",
+    "passphrase": "change what opens the account",
     "import": "read chat exports and commit them",
     "chats": "list chats",
     "show": "show messages of a chat",
@@ -29,7 +37,9 @@ VERBS = {
     "react": "add or take back a reaction",
     "restore": "fetch everything into this device",
     "verify": "check every byte the relay holds",
+    "prove": "check or collect proof of a relay that lied",
     "status": "how fresh, how much, which devices",
+    "undo": "go back to an earlier version, without what a device did",
     "compact": "pack the history as small as it gets",
     "export": "leave with everything",
 }
@@ -44,7 +54,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"strongroom.cli.{cmd_name}_verb")
+        module = importlib.import_module(f"strongroom.cli.{cmd_name.replace('-', '_')}_verb")
         command: click.Command = module.command
         return command
 

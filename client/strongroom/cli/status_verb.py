@@ -2,45 +2,93 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from strongroom.cli.context import Context, accepted, common, context
+from strongroom.cli.errors import EXIT_UNTRUSTED
 from strongroom.cli.text import moment, safe
+from strongroom_protocol.errors import RelayError
+
+if TYPE_CHECKING:
+    from strongroom.records import Status
 
 
 @click.command("status")
 @common
 @accepted
-def command(**given: Any) -> int:
+@click.option("--anchor", is_flag=True, help="print what a new device needs to refuse older states than this one")
+def command(anchor: bool, **given: Any) -> int:
     """Show how fresh the backup is, how much it holds and which devices may write."""
     called = context(**given)
-    return called.run(_status(called))
+    return called.run(_anchor(called) if anchor else _status(called))
+
+
+async def _anchor(given: Context) -> int:
+    async with await given.open() as vault:
+        await vault.status()  # the newest state, when the relay can be reached
+        anchor = vault.anchor()
+        found = {"anchor": anchor.to_text(), "version": anchor.head_version, "keyring_version": anchor.keyring_version}
+        given.emit(found, anchor.to_text())
+    return 0
 
 
 async def _status(given: Context) -> int:
     async with await given.open() as vault:
+        watched = False
         status = await vault.status()
-        hours, minutes = divmod(status.age_ms // 60_000, 60)
-        lines = [
-            f"account   {safe(status.name)} on {status.relay}",
-            f"saved     everything committed up to {moment(status.saved)} UTC ({hours} h {minutes} min ago)",
-            f"contents  {status.chats:,} chats, {status.rows:,} records",
-            f"relay     {status.stored:,} bytes in {status.objects:,} objects, cap {status.cap:,}",
-            f"device    {status.device[:8]}, {'may write' if status.writable else 'read-only: not confirmed yet'}",
-        ]
-        lines += [
-            f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices
-        ]
-        if status.waiting:
-            lines.append(
-                f"waiting   {status.waiting:,} records are on this device only: {safe(status.problem or 'soon saved')}"
-            )
-        if status.waiting_damaged:
-            lines.append(f"damaged   {status.waiting_damaged:,} entries of the outbox cannot be read; they are kept")
-        if not status.fresh:
-            lines.append("relay not reached: this is what the device last saw")
-        given.emit(asdict(status), "\n".join(lines))
-    return 0
+        if status.fresh:
+            try:
+                watched = await vault.ask_witness()
+                status = await vault.status() if watched else status
+            except RelayError:
+                given.note("the witness cannot be asked now")
+        given.emit(asdict(status) | {"witnessed": watched}, "\n".join(_lines(status, watched)))
+        if status.alarm:
+            click.echo(f"strongroom: error: {safe(status.alarm)}", err=True)
+            click.echo("hint: see docs/relay.md, restore; do not write here until you know why", err=True)
+    return EXIT_UNTRUSTED if status.alarm else 0
+
+
+def _lines(status: Status, watched: bool) -> list[str]:
+    now = int(time.time() * 1000)
+    known = status.freshness + ("; the witness knows nothing newer" if watched else "")
+    lines = [
+        f"account   {safe(status.name)} on {status.relay}",
+        f"saved     everything committed up to {moment(status.saved)} UTC",
+        f"age       newest state is from {_ago(status.age_ms)}, relay last asked {_asked(status, now)}",
+        f"freshness {known}",
+        f"contents  {status.chats:,} chats, {status.rows:,} records",
+        f"relay     {status.stored:,} bytes in {status.objects:,} objects, cap {status.cap:,}",
+        f"device    {status.device[:8]}, {'may write' if status.writable else 'read-only: not confirmed yet'}",
+    ]
+    lines += [
+        f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices
+    ]
+    if status.alarm:
+        lines.append(f"ALARM     {safe(status.alarm)}")
+    if status.waiting:
+        lines.append(
+            f"waiting   {status.waiting:,} records are on this device only: {safe(status.problem or 'soon saved')}"
+        )
+    if status.waiting_damaged:
+        lines.append(f"damaged   {status.waiting_damaged:,} entries of the outbox cannot be read; they are kept")
+    if not status.fresh:
+        lines.append("relay not reached: this is what the device last saw")
+    return lines
+
+
+def _asked(status: Status, now: int) -> str:
+    return _ago(max(0, now - status.asked)) if status.asked else "at a time that is not known"
+
+
+def _ago(ms: int) -> str:
+    """A span of time as its largest unit."""
+    for unit, length in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
+        if ms >= length:
+            count = ms // length
+            return f"{count:,} {unit}{'' if count == 1 else 's'} ago"
+    return "a moment ago"

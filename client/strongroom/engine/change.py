@@ -121,7 +121,9 @@ class Change:
             if old.root is not None:
                 self.drops |= {ref.name for ref in old.root.refs}
             self._root = EngineRoot(tuple(self._runs), directory, self.base.root.version + 1)
-            root = self.sealer.mirrored(ObjectType.ROOT, self._root.encode())
+            content = self._root.encode()
+            EngineRoot.parse(content)  # spec: BODY-4
+            root = self.sealer.mirrored(ObjectType.ROOT, content)
         seen = dict(old.seen) | {self.sealer.device: acknowledged}
         return replace(old, root=root, tail=tuple(self._tail), seen=seen)
 

@@ -1,119 +1,157 @@
-"""The history without what was discarded: an earlier state and all that others wrote since (spec chapter 11.5)."""
+"""The history without what was discarded: an earlier state, and rows that were written after it (spec chapter 11.5)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.engine.change import Change
-from strongroom.engine.fold import write_run
+from strongroom.engine.fold import level_of
 from strongroom.engine.rows import joined
-from strongroom.engine.run_writer import media_of
+from strongroom.engine.run_writer import RunWriter, media_of
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.body import Body
+from strongroom_protocol.engine.index import Entry
+from strongroom_protocol.engine.root import Run
+from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
-from strongroom_protocol.manifest.keyring import Discard
+from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.table import Frame
+from strongroom_protocol.seal.objects import ObjectType
 
-WINDOW = 64
-"""Frames read at once."""
+WINDOW_BYTES = 1024 * 1024
+"""Sealed bytes of frames that are read in one go."""
+
+HELD_ROWS = 65_536
+"""Rows of batches that are in memory at once."""
 
 NAMES = LIMITS.delta_names // 2
 """Objects that one head adds without having sealed them, or drops."""
 
-PIECE_ROWS = 65_536
-"""Rows that become one run; memory holds no more of them."""
+Stays = Callable[[bytes, int], bool]
+"""Whether rows of this device and sequence stay."""
 
 
 @dataclass(slots=True)
 class UndoneChange(Change):
-    """Goes on from the state that `base` holds under a later head. `current` is what that head reaches, `kept` what the
-    earlier state does: the first is dropped, the second pinned again, as far as they differ."""
+    """Goes on from the state that `base` holds under a later head.
+
+    `current` is what that head reaches, `kept` what the earlier state and the rows that stay do; `again` are those of
+    `kept` that the relay does not keep for good any more. The first is dropped, the last is pinned again.
+    """
 
     current: set[bytes] = field(default_factory=set)
     kept: set[bytes] = field(default_factory=set)
-    late: tuple[list[bytes], list[bytes]] = ([], [])
-    """Objects that one head has no room to add or drop: heads after it do."""
+    again: set[bytes] = field(default_factory=set)
+    late: list[bytes] = field(default_factory=list)
+    """Objects that one head has no room to drop: heads after it do."""
 
     async def finish(self, *, acknowledged: int) -> Body:
         body = await Change.finish(self, acknowledged=acknowledged)
-        # All of it is added, also what the newest state reaches: a head may name what it has dropped all the same.
-        kept = sorted(self.kept - self.drops)
-        drops = sorted((self.drops | self.current).difference(kept))
-        self.late = kept[NAMES:], drops[NAMES:]
-        self.uploaded |= set(kept[:NAMES])
+        kept = self.kept - self.drops
+        drops = sorted((self.drops | self.current) - kept)
+        self.late = drops[NAMES:]
         self.drops = set(drops[:NAMES])
+        self.uploaded |= self.again & kept
         return body
 
 
 @dataclass(slots=True)
 class Carried:
-    """Finds the rows that honest devices wrote after `start`, in whatever later state still has them.
+    """Rows that stay, in one new run; without a `change` they are only counted.
 
-    A device that is discarded may have erased or dropped what others wrote: so each later state is looked through, not
-    the last one alone. A row is known by its origin, and taken once.
+    `stays` says which devices and sequences do. Memory: the entries of the run, some rows, two segments.
     """
 
-    start: Snapshot
-    discards: Sequence[Discard]
+    change: Change | None
+    stays: Stays
     rows: int = 0
     media: set[bytes] = field(default_factory=set)
-    _known: set[bytes] = field(default_factory=set)
-    _seen: set[tuple[bytes, int, int]] = field(default_factory=set)
-    _frames: defaultdict[bytes, list[Frame]] = field(default_factory=lambda: defaultdict(list))
-    _held: int = 0
+    _writer: RunWriter | None = None
+    _held: defaultdict[bytes, list[Frame]] = field(default_factory=lambda: defaultdict(list))
+    _waiting: int = 0
 
-    def __post_init__(self) -> None:
-        self._known |= {entry.ref.name for entry in self.start.body.tail}
-        self._known |= {run.index.primary.name for run in self.start.root.runs}
+    async def batch(self, frames: Iterable[Frame]) -> None:
+        """The rows of a batch, all of one origin."""
+        for frame in frames:
+            self._hold(frame)
+        if self._waiting >= HELD_ROWS:
+            await self._flush()
 
-    def wants(self, name: bytes) -> bool:
-        """Whether a batch, or a run (by its index), has not been looked through yet."""
-        return name not in self._known
+    async def run(self, state: Snapshot, run: Run, stays: Stays) -> None:
+        """Of a run of `state` the rows for which `stays` holds too. Raises UntrustedDataError where one is damaged."""
+        entries = await state.entries(run)
+        if len(entries) != run.frames:
+            raise UntrustedDataError(Failure.MISSING, "an index is damaged", subject=str(run.number))
+        window: list[Entry] = []
+        size = 0
+        for entry in entries:
+            window.append(entry)
+            size += entry[1].chunk.length
+            if size >= WINDOW_BYTES:
+                await self._take(state, window, stays)
+                window, size = [], 0
+        await self._take(state, window, stays)
 
-    async def take(self, state: Snapshot, change: Change | None) -> None:
-        """What `state` has beyond what was seen; with `change`, written as runs when it has become much."""
-        for entry, frames in state.tail:
-            if self.wants(entry.ref.name):
-                self._known.add(entry.ref.name)
-                for frame in frames:
-                    self._add(frame)
-        for run in state.root.runs:
-            if not self.wants(run.index.primary.name):
+    async def finish(self) -> None:
+        """Complete the run."""
+        await self._flush()
+        if self.change is not None and self._writer is not None:
+            self._writer.level = level_of(self.rows)
+            run = self._writer.finish()
+            await self.change.directory.locate(self._writer.entries)
+            self.change.add_run(run)
+
+    async def _take(self, state: Snapshot, window: Sequence[Entry], stays: Stays) -> None:
+        wanted = [(ref.segment, ref.chunk) for _, ref in window]
+        for (key, ref), content in zip(
+            window, await state.source.chunks(ObjectType.SEGMENT, wanted), strict=True
+        ):  # fmt: skip
+            if isinstance(content, UntrustedDataError):
+                raise content
+            frame = state.checked(decode_frame(content), key, ref)
+            origins = set(zip(frame.device, frame.batch, strict=True))
+            if all(stays(*origin) and self.stays(*origin) for origin in origins):
+                # As it lies, byte for byte: most rows of a large import are in frames that are full already.
+                self.rows += len(frame)
+                self.media |= {part.name for part in ref.media}
+                if self.change is not None:
+                    self._into(self.change).copy(key, ref, content)
+                    await self.change.directory.describe(frame)
                 continue
-            self._known.add(run.index.primary.name)
-            entries = list(await state.entries(run))
-            for at in range(0, len(entries), WINDOW):
-                for found in await state.frames_of(entries[at : at + WINDOW]):
-                    if found is not None:
-                        self._add(found)
-                if self._held >= PIECE_ROWS:
-                    await self.write(change)
+            places = [
+                place for place, origin in enumerate(zip(frame.device, frame.batch, strict=True)) if stays(*origin)
+            ]
+            if places:
+                self._hold(frame.take(places))
+        if self._waiting >= HELD_ROWS:
+            await self._flush()
+        if self.change is not None:
+            await self.change.relieve()
 
-    async def write(self, change: Change | None) -> None:
-        """What is held becomes a run, whose rows keep their origins; without a change it was only counted."""
-        if self._held and change is not None:
-            await write_run(change, {key: joined(frames) for key, frames in self._frames.items()})
-            await change.relieve()
-        self._frames.clear()
-        self._held = 0
-
-    def _add(self, frame: Frame) -> None:
-        before = self.start.body.sequences
-        places = []
-        for place, origin in enumerate(zip(frame.device, frame.batch, frame.index, strict=True)):
-            device, sequence, _ = origin
-            if sequence <= before.get(device, 0) or origin in self._seen:
-                continue
-            if any(discard.covers(device, sequence) for discard in self.discards):
-                continue
-            self._seen.add(origin)
-            places.append(place)
+    def _hold(self, frame: Frame) -> None:
+        origins = zip(frame.device, frame.batch, strict=True)
+        places = [place for place, origin in enumerate(origins) if self.stays(*origin)]
         if places:
             chosen = frame.take(places)
-            self._frames[conversation_key(frame.conversation)].append(chosen)
-            self.media |= {part.name for part in media_of(chosen.detail)}
-            self._held += len(places)
+            self._held[conversation_key(frame.conversation)].append(chosen)
+            self._waiting += len(places)
             self.rows += len(places)
+            self.media |= {part.name for part in media_of(chosen.detail)}
+
+    async def _flush(self) -> None:
+        held, self._held, self._waiting = self._held, defaultdict(list), 0
+        if self.change is None:
+            return
+        for key in sorted(held):
+            rows = joined(held[key])
+            self._into(self.change).add(key, rows)
+            await self.change.directory.describe(rows)
+        await self.change.relieve()
+
+    def _into(self, change: Change) -> RunWriter:
+        if self._writer is None:
+            self._writer = change.run_writer(0)
+        return self._writer

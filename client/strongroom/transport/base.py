@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from strongroom_protocol.manifest.witness import WitnessRequest, WitnessResponse
+from strongroom_protocol.relay_api.links import LinkResponse
 from strongroom_protocol.relay_api.messages import (
     CommitRequest,
     CommitResponse,
@@ -25,6 +27,7 @@ __all__ = [
     "CommitRequest",
     "CommitResponse",
     "HeadResponse",
+    "LinkResponse",
     "LoginResponse",
     "Range",
     "RegisterRequest",
@@ -32,6 +35,8 @@ __all__ = [
     "Transport",
     "UnlockResponse",
     "Usage",
+    "WitnessRequest",
+    "WitnessResponse",
 ]
 
 
@@ -92,6 +97,22 @@ class Transport(Protocol):
 
     async def commit(self, account: bytes, request: CommitRequest) -> CommitResponse:
         """Advance the head. Raises RelayConflict when somebody else was first."""
+        ...
+
+    async def open_link(self, account: bytes, ident: bytes) -> LinkResponse:
+        """A mailbox for linking; the same random id again gives the same one."""
+        ...
+
+    async def put_link(self, number: int, slot: int, message: bytes) -> None:
+        """Write a slot of a mailbox, once. Raises RelayConflict when it holds something else, NotFound."""
+        ...
+
+    async def get_link(self, number: int, slot: int) -> bytes:
+        """What a slot holds, nothing while it is not written. Raises NotFound when there is no such mailbox."""
+        ...
+
+    async def witness(self, request: WitnessRequest) -> WitnessResponse:
+        """Ask a relay that is a witness what it remembers. Raises NotFound when it is none."""
         ...
 
     async def usage(self, account: bytes) -> Usage:

@@ -19,17 +19,21 @@ from strongroom.transport.base import (
     CommitRequest,
     CommitResponse,
     HeadResponse,
+    LinkResponse,
     LoginResponse,
     Range,
     RegisterRequest,
     RelayInfo,
     UnlockResponse,
     Usage,
+    WitnessRequest,
+    WitnessResponse,
 )
 from strongroom.transport.reading import read_all
 from strongroom_protocol.errors import ClockSkew, Failure, InvalidArgument, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.relay_api import messages
+from strongroom_protocol.relay_api.links import LinkRequest
 from strongroom_protocol.relay_api.problems import parse_problem, to_error
 from strongroom_protocol.relay_api.signature import RequestParts, digest_header, sign_request
 from strongroom_protocol.wire.cose import Signer
@@ -111,6 +115,21 @@ class HttpTransport:
     async def commit(self, account: bytes, request: CommitRequest) -> CommitResponse:
         return CommitResponse.parse(await self._ask("POST", _path(account, "commit"), request.encode()))
 
+    async def open_link(self, account: bytes, ident: bytes) -> LinkResponse:
+        return LinkResponse.parse(await self._ask("POST", _path(account, "links"), LinkRequest(ident).encode()))
+
+    async def put_link(self, number: int, slot: int, message: bytes) -> None:
+        await self._ask("PUT", f"/v1/links/{number:06}/{slot}", message, signed=False)
+
+    async def get_link(self, number: int, slot: int) -> bytes:
+        message = await self._ask("GET", f"/v1/links/{number:06}/{slot}", signed=False)
+        if len(message) > LIMITS.link_message_bytes:  # spec: LINK-22
+            raise UntrustedDataError(Failure.LIMIT, "longer than the limit", subject="link")
+        return message
+
+    async def witness(self, request: WitnessRequest) -> WitnessResponse:
+        return WitnessResponse.parse(await self._ask("POST", "/v1/witness", request.encode(), signed=False))
+
     async def usage(self, account: bytes) -> Usage:
         return Usage.parse(await self._ask("GET", _path(account, "usage")))
 
@@ -129,7 +148,7 @@ class HttpTransport:
         except ClockSkew as error:
             if not signed or self._offset or not error.relay_time:
                 raise
-            self._offset = error.relay_time // 1000 - int(time.time())
+            self._offset = error.relay_time // 1000 - _seconds()
             return await self._once(method, path, body, query, signed, digest)
 
     async def _once(
@@ -142,7 +161,7 @@ class HttpTransport:
             headers |= sign_request(
                 RequestParts(method, self._authority, path, query),
                 digest_header(digest),
-                created=int(time.time()) + self._offset, key=self._key, signer=self._signer,
+                created=_seconds() + self._offset, key=self._key, signer=self._signer,
             )  # fmt: skip
         sent: bytes | memoryview | _Pieces = body
         if len(body) > PIECE_BYTES:
@@ -196,6 +215,11 @@ async def _bounded(answer: aiohttp.ClientResponse, maximum: int) -> bytes:
         if len(data) > maximum:  # spec: CLIENT-6
             raise aiohttp.ClientPayloadError("answer is longer than the limit")
     return bytes(data)
+
+
+def _seconds() -> int:
+    """This machine's time, within what a request can say: the relay answers a wrong one with its own."""
+    return min(max(int(time.time()), 0), 2**38)
 
 
 def _timeout(size: int) -> aiohttp.ClientTimeout:

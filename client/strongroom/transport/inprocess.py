@@ -16,15 +16,19 @@ from strongroom.transport.base import (
     CommitRequest,
     CommitResponse,
     HeadResponse,
+    LinkResponse,
     LoginResponse,
     Range,
     RegisterRequest,
     RelayInfo,
     UnlockResponse,
     Usage,
+    WitnessRequest,
+    WitnessResponse,
 )
 from strongroom.transport.reading import read_all
 from strongroom_protocol.errors import NotFound, RelayUnreachable
+from strongroom_protocol.relay_api.links import LinkRequest
 from strongroom_protocol.relay_api.messages import UnlockRequest
 from strongroom_protocol.relay_api.problems import ProblemError, to_error
 from strongroom_protocol.wire.cose import Signer
@@ -159,6 +163,26 @@ class InProcessTransport:
 
         self.bytes_sent += len(request.head) + sum(map(len, request.objects))
         return await self._asked(commits.commit(self._relay, await self._who(account), request))
+
+    async def open_link(self, account: bytes, ident: bytes) -> LinkResponse:
+        from strongroom_relay.service import links
+
+        return await self._asked(links.open_link(self._relay, await self._who(account), LinkRequest(ident)))
+
+    async def put_link(self, number: int, slot: int, message: bytes) -> None:
+        from strongroom_relay.service import links
+
+        await self._asked(links.put_slot(self._relay, number, slot, message))
+
+    async def get_link(self, number: int, slot: int) -> bytes:
+        from strongroom_relay.service import links
+
+        return await self._asked(links.get_slot(self._relay, number, slot))
+
+    async def witness(self, request: WitnessRequest) -> WitnessResponse:
+        from strongroom_relay.service.witness import witness
+
+        return await self._asked(witness(self._relay, request))
 
     async def usage(self, account: bytes) -> Usage:
         from strongroom_relay.service import objects

@@ -28,6 +28,9 @@ class Key(Enum):
     OBJECT_ROOT = ("object-root", 32)  # ikm epoch secret: parent of all object keys of the epoch
     SALT = ("salt", 32)  # ikm epoch secret: HMAC key that hedges object salts
     DEDUP = ("dedup", 32)  # ikm epoch secret: HMAC key of the salts of media parts
+    LINK_PASSWORD = ("link-password", 64)  # ikm secret of a link code, context mailbox: reduced to SPAKE2's w
+    LINK_OLD = ("link-old", 32)  # ikm Ke || KEM secret: seals what the old device says while linking
+    LINK_NEW = ("link-new", 32)  # the same for the new device
     OBJECT = ("object", 64)  # ikm object root, salt object salt, context SHA-256(associated data): key || commitment
 
 

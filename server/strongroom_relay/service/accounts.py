@@ -21,8 +21,7 @@ from strongroom_protocol.relay_api.messages import (
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import cose, merkle
 from strongroom_relay.service.attempts import Attempts
-from strongroom_relay.service.blocks import paused
-from strongroom_relay.service.commits import store_head, store_keyring, stored_receipts
+from strongroom_relay.service.commits import paused, store_head, store_keyring, stored_receipts
 from strongroom_relay.service.relay import Principal, Relay, token_setting
 
 UNLOCK_BYTES = 2048

@@ -10,7 +10,7 @@ from strongroom_protocol.manifest.account import require_account
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_protocol.wire import cbor, cose
 from strongroom_protocol.wire.parse import Fields
-from strongroom_relay.service.commits import newest_keyring
+from strongroom_relay.service.commits import newest_keyring, paused
 from strongroom_relay.service.relay import Principal, Relay
 
 BLOCK_BYTES = 1024
@@ -36,12 +36,6 @@ def parse_block(message: bytes, *, account: bytes) -> Block:
     fields.done()
     require_account(block.account, account, "block")
     return block
-
-
-def paused(database: sqlite3.Connection, account: bytes, key: bytes, now: int) -> bool:
-    """Whether a device's key is blocked."""
-    row = database.execute("SELECT until FROM blocks WHERE account = ? AND key = ?", (account, key)).fetchone()
-    return row is not None and row[0] > now
 
 
 async def block(relay: Relay, who: Principal, message: bytes) -> None:

@@ -43,6 +43,8 @@ def _swap(
     relay: Relay, database: sqlite3.Connection, who: Principal, head: Head, keyring: Keyring | None,
     request: CommitRequest,
 ) -> CommitResponse:  # fmt: skip
+    if paused(database, who.account, who.key, relay.clock()):  # spec: BLOCK-6
+        raise ProblemError(Problem.NOT_FOUND)  # the request may have begun before the block
     repeated = stored_receipts(database, head)
     if repeated is not None:  # spec: API-5
         return repeated
@@ -89,13 +91,22 @@ def _check_log(database: sqlite3.Connection, account: bytes, current: Head, head
     database.execute("UPDATE accounts SET peaks = ? WHERE id = ?", (b"".join(after), account))
 
 
+def paused(database: sqlite3.Connection, account: bytes, key: bytes, now: int) -> bool:
+    """Whether a device's key is blocked (`blocks`)."""
+    row = database.execute("SELECT until FROM blocks WHERE account = ? AND key = ?", (account, key)).fetchone()
+    return row is not None and row[0] > now
+
+
 def store_head(
     relay: Relay, database: sqlite3.Connection, head: Head, delta: Delta, objects: Sequence[bytes],
     keyring: Keyring | None,
 ) -> CommitResponse:  # fmt: skip
     """Objects in, pins and drops, the head with its receipt."""
+    over = 0
+    if keyring is not None and keyring.version > 1:  # spec: LIFE-16
+        over = relay.limits.keys_over_cap_bytes
     for data in objects:
-        insert(relay, database, head.account, hashlib.sha256(data).digest(), len(data), data)
+        insert(relay, database, head.account, hashlib.sha256(data).digest(), len(data), data, over=over)
     absent = pin(database, head.account, delta.adds)
     if absent or head.body not in delta.adds:  # spec: LIFE-4
         raise ProblemError(Problem.MISSING_OBJECTS, missing=[name.hex() for name in absent])

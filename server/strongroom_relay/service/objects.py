@@ -10,6 +10,7 @@ from pathlib import Path
 
 from strongroom_protocol.relay_api.messages import Usage
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_relay.service.links import sweep_links
 from strongroom_relay.service.relay import Principal, Relay, require_writer
 
 INLINE = 64 * 1024
@@ -69,9 +70,10 @@ async def reserved(relay: Relay, who: Principal, name: bytes, size: int) -> Asyn
 
 
 def insert(
-    relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes, size: int, data: bytes | None
-) -> bool:
-    """Add the row of an object within the account's cap; an object that is there is left as it is."""
+    relay: Relay, database: sqlite3.Connection, account: bytes, name: bytes, size: int, data: bytes | None, *,
+    over: int = 0,
+) -> bool:  # fmt: skip
+    """Add the row of an object within the account's cap and `over` more; an object that is there is left as it is."""
     row = database.execute("SELECT state FROM objects WHERE account = ? AND name = ?", (account, name)).fetchone()
     expires = relay.clock() + relay.limits.upload_expiry_ms
     if row is not None:  # spec: LIFE-1
@@ -82,7 +84,7 @@ def insert(
         )
         return False
     used, cap = database.execute("SELECT used, cap FROM accounts WHERE id = ?", (account,)).fetchone()
-    if used + size > cap:  # spec: LIFE-2
+    if used + size > cap + over:  # spec: LIFE-2
         raise ProblemError(Problem.QUOTA)
     database.execute("INSERT INTO objects VALUES(?,?,?,?,?,?)", (account, name, size, State.UPLOADED, expires, data))
     database.execute("UPDATE accounts SET used = used + ? WHERE id = ?", (size, account))
@@ -152,6 +154,7 @@ async def sweep(relay: Relay) -> tuple[int, int]:
             database.execute("UPDATE accounts SET used = used - ? WHERE id = ?", (size, account))
         database.execute("DELETE FROM guests WHERE until <= ?", (now,))
         database.execute("DELETE FROM challenges WHERE expires <= ?", (now,))
+        sweep_links(database, now)  # spec: LINK-28
         return [(bytes(account), bytes(name), size, bool(large)) for account, name, size, large in rows]
 
     removed = await relay.store.write(work)

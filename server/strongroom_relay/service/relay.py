@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nacl.signing import SigningKey
 
@@ -20,6 +21,9 @@ from strongroom_relay.service.attempts import Attempts, by_address, by_name
 from strongroom_relay.service.keyrings import Keyrings
 from strongroom_relay.store.backup import COPY
 from strongroom_relay.store.embedded import EmbeddedStore
+
+if TYPE_CHECKING:
+    from strongroom_relay.service.witness import Witnessing
 
 DEFAULT_CAP = 50 * 1024**3
 
@@ -51,6 +55,10 @@ class Relay:
     addresses: Attempts = field(default_factory=by_address)
     keys: Attempts = field(default_factory=by_name)
     """Refused unlocks: by account name, by network address, and of devices by their key."""
+    link_guesses: Attempts = field(default_factory=by_address)
+    """Mailbox numbers that are none, by network address."""
+    witness: Witnessing | None = None
+    """This relay is a witness too (`witness.start_witness`)."""
     keyrings: Keyrings = field(default_factory=Keyrings)
     arriving: dict[bytes, int] = field(default_factory=dict)
     """Bytes of uploads under way, by account."""
@@ -95,6 +103,18 @@ class Relay:
         if self._receipts is None:
             raise RuntimeError("the relay was not started")
         return self._receipts
+
+    async def seed(self, name: str) -> bytes:
+        """32 random bytes that are made when they are first asked for, and kept."""
+
+        def work(database: sqlite3.Connection) -> bytes:
+            found = _settings(database).get(name)
+            if found is None:
+                found = self.randomness(32)
+                _save(database, {name: found})
+            return found
+
+        return await self.store.write(work)
 
     async def mint_token(self) -> str:
         """One more registration token."""

@@ -48,6 +48,20 @@ MIGRATIONS = (
     CREATE TABLE blocks(
         account BLOB NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(account, key)) WITHOUT ROWID;
     """,
+    # 4: mailboxes of devices that link
+    """
+    CREATE TABLE links(
+        number INTEGER PRIMARY KEY, account BLOB NOT NULL, id BLOB NOT NULL, expires INTEGER NOT NULL,
+        UNIQUE(account, id));
+    CREATE TABLE link_slots(
+        number INTEGER NOT NULL, slot INTEGER NOT NULL, message BLOB NOT NULL, PRIMARY KEY(number, slot)) WITHOUT ROWID;
+    """,
+    # 5: what this relay, as a witness, remembers of accounts at other relays
+    """
+    CREATE TABLE witnessed(
+        account BLOB PRIMARY KEY, version INTEGER NOT NULL, hash BLOB NOT NULL, log_root BLOB NOT NULL,
+        keyring_version INTEGER NOT NULL, keyring_hash BLOB NOT NULL, receipt BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 
