@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from strongroom.codes import new_recovery_code, recovery_code, recovery_code_text
     from strongroom.columns import Columns
     from strongroom.compose import member, message, title
+    from strongroom.linking import LinkOffer
+    from strongroom.owner import Owner
     from strongroom.records import (
         Attachment,
         ChatMessage,
         DeviceInfo,
         ImportResult,
+        KeyEventInfo,
         MessageRef,
         Progress,
         Restored,
+        SlotInfo,
         Status,
+        VersionInfo,
     )
+    from strongroom.undoing import Undone
     from strongroom.vault import Vault
     from strongroom_protocol.errors import (
         ImportRefused,
@@ -63,10 +69,13 @@ __all__ = [
     "ImportResult",
     "IncompleteError",
     "InvalidArgument",
+    "KeyEventInfo",
     "Kind",
+    "LinkOffer",
     "MessageRef",
     "NotFound",
     "Op",
+    "Owner",
     "Progress",
     "ReadOnly",
     "RelayConflict",
@@ -74,13 +83,16 @@ __all__ = [
     "RelayUnreachable",
     "Restored",
     "Row",
+    "SlotInfo",
     "Status",
     "StorageFull",
     "StrongroomError",
+    "Undone",
     "UntrustedDataError",
     "UpgradeRequired",
     "Vault",
     "VaultLocked",
+    "VersionInfo",
     "WrongSecret",
     "member",
     "message",
@@ -92,6 +104,12 @@ __all__ = [
 ]
 
 _PLACES = {
+    "KeyEventInfo": ("strongroom.records", "KeyEventInfo"),
+    "SlotInfo": ("strongroom.records", "SlotInfo"),
+    "VersionInfo": ("strongroom.records", "VersionInfo"),
+    "Undone": ("strongroom.undoing", "Undone"),
+    "LinkOffer": ("strongroom.linking", "LinkOffer"),
+    "Owner": ("strongroom.owner", "Owner"),
     "Anchor": ("strongroom_protocol.manifest.anchor", "Anchor"),
     "Evidence": ("strongroom_protocol.manifest.proof", "Evidence"),
     "ImportResult": ("strongroom.records", "ImportResult"),

@@ -27,7 +27,7 @@ from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import KemSeed, Passphrase, SigningSeed
 from strongroom_protocol.seal.objects import ObjectType
 
-__all__ = ["MARK", "Kit", "Tried", "read_kit", "try_kit"]
+__all__ = ["MARK", "Kit", "Tried", "holds_kit", "read_kit", "try_kit"]
 
 MARK = '<code id="strongroom-kit">'
 """What a printed page has before the kit's text. Nothing else on it can say that: all else is escaped."""
@@ -53,6 +53,11 @@ class Tried:
     made: int
 
 
+def holds_kit(found: str) -> bool:
+    """Whether a file has anything that looks like a kit in it."""
+    return PREFIX in "".join(found.split()).lower()
+
+
 def read_kit(found: str) -> Kit:
     """The kit in a file: its line of text, or the printed page that holds it.
 
@@ -61,7 +66,7 @@ def read_kit(found: str) -> Kit:
     marked = found.find(MARK)
     if marked >= 0:
         return Kit.from_text(found[marked + len(MARK) : marked + len(MARK) + TEXT_MAX].partition("<")[0])
-    if PREFIX not in "".join(found.split()).lower():
+    if not holds_kit(found):
         raise UntrustedDataError(
             Failure.CODE, "there is no recovery kit in it",
             hint=f"give the page that `strongroom recovery-kit` made, or its line that begins with {PREFIX}",

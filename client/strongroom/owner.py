@@ -88,8 +88,7 @@ class Owner:
         """
         if self.session.may_write:
             return None
-        if self.session.device.id in self.session.keyring.revoked:
-            raise ReadOnly("this device was removed from the account", hint=AGAIN)
+        self._require_newcomer()
         return await self._change(KeyChange(events=(), new_epoch=True), device_name=device_name, shown=shown)
 
     async def add_device(self, sign_key: bytes, kem_key: bytes, name: str) -> Head:
@@ -113,6 +112,7 @@ class Owner:
         """
         if self.session.device.id in devices:  # spec: ROOT-4
             raise InvalidArgument("a device does not remove itself", hint="remove it from another device")
+        self._require_newcomer()
         listed = {device.id for device in self.session.keyring.devices}
         if not devices or not listed.issuperset(devices):
             raise NotFound("no such device in this account", hint="see strongroom devices")
@@ -122,6 +122,11 @@ class Owner:
         events = tuple(self._event("device removed", device) for device in devices)
         change = KeyChange(events=events, remove=frozenset(devices), rotate=True)
         return await self._change(change, device_name=device_name)
+
+    def _require_newcomer(self) -> None:
+        """A device that was removed never comes back under its keys (KR-5)."""
+        if self.session.device.id in self.session.keyring.revoked:
+            raise ReadOnly("this device was removed from the account", hint=AGAIN)
 
     async def _block(self, device: bytes) -> None:
         keyring = self.session.keyring
@@ -268,6 +273,7 @@ class Owner:
             wanted = change if undoing is None else replace(change, discards=await undoing.discards())
             if session.may_write:
                 return self.root, wanted
+            self._require_newcomer()
             keys = session.device
             me = NewDevice(keys.sign.public, keys.kem.public, device_name)
             events = (self._event("device added", me.id), *wanted.events)

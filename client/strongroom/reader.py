@@ -15,7 +15,14 @@ from strongroom.windows import backwards, find, forwards
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.engine.directory import DirectoryRow
 from strongroom_protocol.engine.refs import ObjectRef
-from strongroom_protocol.errors import Failure, InvalidArgument, NotFound, RelayUnreachable, UntrustedDataError
+from strongroom_protocol.errors import (
+    Failure,
+    IncompleteError,
+    InvalidArgument,
+    NotFound,
+    RelayUnreachable,
+    UntrustedDataError,
+)
 from strongroom_protocol.manifest.head import Head, parse_head
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Order, fold
@@ -110,13 +117,20 @@ class Reader:
         name = (await self._find(snapshot, chat)).conversation
         found = await find(snapshot, name, ident, time=time)
         if found is None:
+            _require_whole(snapshot)
             raise NotFound("no message of that chat has this id", hint="`strongroom show CHAT --json` lists ids")
         return ChatMessage.of(name, found)
 
     async def _find(self, snapshot: Snapshot, chat: str) -> DirectoryRow:
         """By id, which reads one page of the directory at most, else by title. Raises NotFound."""
         row = await row_of(snapshot, chat)
-        return find_chat(await self._listed(snapshot), chat) if row is None else row
+        if row is not None:
+            return row
+        try:
+            return find_chat(await self._listed(snapshot), chat)
+        except NotFound:
+            _require_whole(snapshot)
+            raise
 
     async def _listed(self, snapshot: Snapshot) -> list[DirectoryRow]:
         if self.last is snapshot and self._chats is not None and self._chats[0] == snapshot.head.hash:
@@ -159,6 +173,15 @@ class Reader:
         if previous.hash != head.previous:
             raise UntrustedDataError(Failure.CHAIN, "not the previous head", subject="head")
         return previous
+
+
+def _require_whole(snapshot: Snapshot) -> None:
+    """What a relay withholds is not "not there": IncompleteError when something of the state could not be read."""
+    if snapshot.source.damage:
+        raise IncompleteError(
+            "not among what can be read: some of it is missing or damaged", damaged=tuple(snapshot.source.damage),
+            hint="repeat the command later; strongroom verify names what is damaged",
+        )  # fmt: skip
 
 
 def _require_count(count: int) -> None:

@@ -105,8 +105,7 @@ class Undoing:
         carried = await self._carry(change)
         reached = await self._reached()
         change.kept = reached | carried.media
-        if self._newest is not None:
-            change.current = {ref.name async for ref, _ in self._newest.objects()}
+        change.current = await self._current()
         change.rewrite_directory()
         change.again = await self._unpinned(reached, carried.media)
         if len(change.again) > NAMES:
@@ -128,6 +127,15 @@ class Undoing:
         found = Counter(head.device for head in self._heads[1:] if head.device in self.devices)
         commits = {device.hex(): found[device] for device in sorted(self.devices)}
         return Undone(self.to, commits, carried.rows, tuple(self._unreadable))
+
+    async def _current(self) -> set[bytes]:
+        """What the newest state reaches that can be read: where the last ones are noise, one before them."""
+        state = self._newest
+        for head in reversed(self._heads[1:-1]):
+            if state is None:
+                with contextlib.suppress(UntrustedDataError):
+                    state = await self._load(head)
+        return set() if state is None else {ref.name async for ref, _ in state.objects()}
 
     async def _reached(self) -> set[bytes]:
         return {ref.name async for ref, kind in self._start.objects() if kind is not ObjectType.BODY}

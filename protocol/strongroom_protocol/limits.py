@@ -80,7 +80,7 @@ class Limits:
     window_ms: int = 30 * 24 * 3600 * 1000  # dropped objects are kept that long
 
     # Linking (chapter 15)
-    link_ms: int = 600_000  # a code is good for ten minutes: time to fetch the other device, not to be phished at leisure
+    link_ms: int = 600_000  # a code is good for ten minutes: to fetch the other device, not to be phished
     link_tries: int = 3  # answers to one code; each is one guess at it
     link_message_bytes: int = 4 * KIB  # the longest is an answer of 1.3 KiB
     link_mailboxes: int = 8  # open at a time for one account

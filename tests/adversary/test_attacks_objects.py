@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -274,10 +275,11 @@ def test_attack_024_many_seals_under_one_sequence(recorder: dict[tuple[bytes, by
     from strongroom_protocol.keys.secrets import EpochSecret
 
     keys = EpochKeys(bytes(32), 1, EpochSecret(bytes(range(32))))
-    for n in range(4000):
-        content = secrets.token_bytes(8) + n.to_bytes(4, "big")
-        objects.seal_object(keys, ObjectType.BATCH, content, writer=bytes(16), sequence=1 + n % 3, randomness=bytes(32))
-    assert len(recorder) == 4000
+    count = 250_000 if os.environ.get("STRONGROOM_FULL") == "1" else 4000
+    for n in range(count):
+        content, writer = secrets.token_bytes(8) + n.to_bytes(4, "big"), bytes([n % 8]) * 16
+        objects.seal_object(keys, ObjectType.BATCH, content, writer=writer, sequence=1 + n % 3, randomness=bytes(32))
+    assert len(recorder) == count
 
 
 async def test_attack_043_each_object_withheld_alone(scene: Scene) -> None:

@@ -1,10 +1,11 @@
-"""A relay that loses or moves what it acknowledged: attacks 009, 044, 050."""
+"""A relay that loses or moves what it acknowledged: attacks 009, 044, 050, 100."""
 
 from __future__ import annotations
 
 import itertools
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,20 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from adversary.collision import colliding
 from adversary.conftest import Scene
-from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom.session import Session
+from strongroom_protocol.errors import Failure, StrongroomError, UntrustedDataError
+from strongroom_protocol.rows.model import Op, Row
 from strongroom_protocol.seal import objects
-from strongroom_protocol.seal.objects import HEADER_BYTES, ObjectType, object_name, open_object, seal_object
-from vaults import messages_of, talk, texts
+from strongroom_protocol.seal.objects import (
+    HEADER_BYTES,
+    Header,
+    ObjectOpener,
+    ObjectType,
+    object_name,
+    open_object,
+    seal_object,
+)
+from vaults import messages_of, rows_of, talk, texts
 
 # Acknowledged, then dropped -------------------------------------------------------------------------------------------
 
@@ -131,3 +142,50 @@ async def test_attack_009_an_object_whose_ciphertext_opens_in_two_epochs(scene: 
     with pytest.raises(UntrustedDataError) as caught:
         open_object(epochs, account, object_name(crossed + shared), crossed + shared, ObjectType.BATCH)
     assert caught.value.failure is Failure.COMMITMENT
+
+
+# Deleted --------------------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _opens(data: bytes, session: Session) -> bool:
+    """Whether the object's holder can still open it, if it is one."""
+    try:
+        header = Header.parse(data[:HEADER_BYTES], "file")
+        ObjectOpener(session.epochs(), session.account, data[:HEADER_BYTES], header.type, subject="file")
+    except StrongroomError:
+        return False
+    return True
+
+
+async def test_attack_100_a_thief_of_a_device_finds_no_deleted_message(scene: Scene) -> None:
+    """Written, sent and read on two devices, then erased there, folded, compacted, restored: the device keys open
+    nothing any more that has it, and neither the databases, their logs nor the outbox hold a copy."""
+    canary = "a canary in a deleted message"
+    writer, reader = scene.writer, scene.victim
+    await writer.add(talk("chat 0", 300, start=1_750_000_000_000))
+    await writer.vault.append("chat 0", Row(Op.PUT, 1_790_000_000_000, id="secret", text=canary))
+    await writer.vault.flush()
+    await reader.vault.restore()
+    kept = [data for data in _files(reader.session.state.folder).values() if _opens(data, reader.session)]
+    assert len(kept) > 5
+    shown = await writer.vault.message("chat 0", "secret", time=1_790_000_000_000)
+    await writer.vault.delete(shown)
+    await writer.vault.flush()
+    await writer.vault.compact()
+    for device in (writer, reader):
+        await device.vault.restore()
+        snapshot = await device.snapshot()
+        rows = [row for some in (await rows_of(snapshot)).values() for row in some]
+        assert not any(canary in (row.text or "") for row in rows)
+        reached = {ref.name async for ref, _ in snapshot.objects()}
+        files = _files(device.session.state.folder)
+        opened = [path for path, data in files.items() if _opens(data, device.session)]
+        assert opened
+        assert {object_name(files[path]) for path in opened} <= reached
+        assert [path for path, data in files.items() if canary.encode() in data] == []
+    await writer.vault._sender.stop()
+    assert [path for path, data in _files(scene.bench.folder / "relay").items() if canary.encode() in data] == []

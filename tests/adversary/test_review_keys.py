@@ -89,12 +89,14 @@ async def _plant(thief: Device, make: Callable[[Body, EngineRoot, Sealer], Body 
     return head
 
 
-def _filled(known: dict[bytes, int], size: Callable[[dict[bytes, int]], int]) -> dict[bytes, int]:
-    """Entries of devices that never were, until a reader just takes the body."""
-    made = dict(known)
-    while size(made) < LIMITS.body_bytes - 32:
-        made[secrets.token_bytes(16)] = 2**53 - 1
-    return made
+ENTRY = 26
+"""Bytes of one device and one number in a body's maps."""
+
+
+def _filled(known: dict[bytes, int], body: Body) -> dict[bytes, int]:
+    """With entries of devices that never were, until a reader just takes the body."""
+    room = (LIMITS.body_bytes - 32 - len(body.encode())) // ENTRY
+    return dict(known) | {secrets.token_bytes(16): 2**53 - 1 for _ in range(room)}
 
 
 def _noise(body: Body, root: EngineRoot, sealer: Sealer) -> bytes:
@@ -102,11 +104,11 @@ def _noise(body: Body, root: EngineRoot, sealer: Sealer) -> bytes:
 
 
 def _full_of_sequences(body: Body, root: EngineRoot, sealer: Sealer) -> Body:
-    return replace(body, sequences=_filled(body.sequences, lambda m: len(replace(body, sequences=m).encode())))
+    return replace(body, sequences=_filled(body.sequences, body))
 
 
 def _full_of_seen(body: Body, root: EngineRoot, sealer: Sealer) -> Body:
-    return replace(body, seen=_filled(body.seen, lambda m: len(replace(body, seen=m).encode())))
+    return replace(body, seen=_filled(body.seen, body))
 
 
 def _accuse_all(body: Body, root: EngineRoot, sealer: Sealer) -> Body:

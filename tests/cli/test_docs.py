@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
@@ -10,16 +9,17 @@ import click
 import pytest
 
 from strongroom.cli import errors
-from strongroom.cli.main import VERBS
+from strongroom.cli.main import VERBS, load
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_and_option_is_in_the_page(verb: str) -> None:
-    command = importlib.import_module(f"strongroom.cli.{verb}_verb").command
+    command = load(verb)
     assert re.search(rf"^## .*\b{verb}\b", PAGE, re.MULTILINE)
-    for parameter in command.params:
+    under = command.commands.values() if isinstance(command, click.Group) else []
+    for parameter in [item for called in (command, *under) for item in called.params]:
         if isinstance(parameter, click.Option):
             assert f"`{parameter.opts[0]}" in PAGE, parameter.opts
             assert parameter.help, parameter.opts

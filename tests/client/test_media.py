@@ -116,7 +116,7 @@ async def test_a_pipe_is_read_to_its_end_whatever_it_gives_at_once(session: Sess
     assert seen[-1] == len(BIG) + 1  # the marker
 
 
-async def test_attack_068_069_070_what_is_sent_twice_is_stored_once_and_only_within_a_conversation(session: Session) -> None:
+async def test_attack_068_069_070_what_is_sent_twice_is_stored_once_in_its_conversation_only(session: Session) -> None:
     first = await upload(session, io.BytesIO(BIG), conversation="chat")
     size = (await session.transport.usage(session.account)).stored
     spy(session).behave()

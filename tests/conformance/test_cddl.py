@@ -100,6 +100,7 @@ PLAIN_INPUTS = {
 }  # fmt: skip
 PLAIN_OUTPUTS = {
     ("anchor", "anchor"): "anchor",
+    ("kit", "kit"): "recovery-kit",
     ("frame", "plaintext"): "frame",
     ("link", "offer"): "link-offer",
     ("link", "answer"): "link-answer",

@@ -199,6 +199,10 @@ MARKED = [
         ),
     ),
     pytest.param(
+        "kit",
+        marks=pytest.mark.spec("ENC-6", "ENC-7", "ENC-10", "ENC-12", "KIT-1", "KIT-2", "KIT-3", "KIT-4", "KIT-5"),
+    ),
+    pytest.param(
         "link",
         marks=pytest.mark.spec(
             "ENC-10",

@@ -423,7 +423,7 @@ def pin_head(given: Json, cddl: Cddl) -> Json:
             raise Bad("rollback")
         if m[3] == pin[5] and head.hash != pin[6]:
             raise Bad("fork")
-        if m[3] - pin[5] > 1_000_000:
+        if pin[5] and m[3] - pin[5] > 1_000_000:
             raise Bad("limit")
         if pin[5] not in (0, m[3]):
             size, root = pin_log(pin)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import freshness_checks
+import kit_checks
 import link_checks
 import seal_checks
 import signed_checks
@@ -20,6 +21,7 @@ from plain import Bad, Cddl
 
 CHECKS: dict[str, dict[str, Any]] = {
     **wire_checks.CHECKS, **signed_checks.CHECKS, **seal_checks.CHECKS, **link_checks.CHECKS, **freshness_checks.CHECKS,
+    **kit_checks.CHECKS,
 }  # fmt: skip
 
 

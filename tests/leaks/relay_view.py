@@ -36,6 +36,8 @@ RULES = {
     "POST /v1/accounts": ("register-request", "commit-response"),
     "POST /v1/login": ("login-request", "login-response"),
     "POST /v1/unlock": ("unlock-request", "unlock-response"),
+    "POST /v1/accounts/<account>/unlock": ("unlock-request", "unlock-response"),
+    "POST /v1/accounts/<account>/block": (None, None),
     "GET /v1/accounts/<account>/keyring": (None, "keyring-response"),
     "GET /v1/accounts/<account>/head": (None, "head-response"),
     "GET /v1/accounts/<account>/usage": (None, "usage-response"),
@@ -85,6 +87,19 @@ COLUMNS = {
          "log_root": "of the log of its heads", "keyring_version": "1, 2, 3, …", "keyring_hash": "of its keyring",
          "receipt": "the other relay's signature"},
     ),
+    "blocks": (
+        "devices that their owner is about to remove",
+        {"account": "the account", "key": "public key of the device", "until": "time"},
+    ),
+    "links": (
+        "mailboxes in which two devices meet for ten minutes",
+        {"number": "random, six digits", "account": "the account that opened it", "id": "random, names the offer",
+         "expires": "time"},
+    ),
+    "link_slots": (
+        "their messages, which name nobody",
+        {"number": "of the mailbox", "slot": "1, 2, 3, …", "message": "public shares, confirmations, sealed bytes"},
+    ),
     "challenges": ("unlock challenges that were used", {"mac": "the challenge's code", "expires": "time"}),
 }  # fmt: skip
 INTRO = """\
@@ -92,8 +107,8 @@ INTRO = """\
 
 This page backs the first promise: **the relay, its operator and whoever steals its disk learn nothing that anybody
 wrote or named.** It is made from a scripted session (two devices, two logins, imports large and small, verify,
-restore) with every byte written down, and a test makes it again and compares: what a relay sees cannot grow without a
-change to this page. Another test plants 1,000 random strings in texts, names, ids, titles, file names, reactions and
+restore, a device removed) with every byte written down, and a test makes it again and compares: what a relay sees cannot
+grow without a change to this page. Another test plants 1,000 random strings in texts, names, ids, titles, file names, reactions and
 unknown records, and finds none of them in the relay's files, database, output and traffic, in UTF-8, UTF-16,
 hexadecimal, base64 or compressed; the same scan finds all of them when a deliberately broken client leaks them.
 
@@ -130,6 +145,7 @@ def session(person: Person, relay: RecordedRelay) -> None:
     person.run("restore", "--vault", "phone")
     person.run("status", "--vault", "laptop")
     person.run("login", "--vault", "other", *account[:4], "--recovery-code-file", "code")
+    person.run("revoke", "phone", "--yes", "--vault", "laptop", "--passphrase-file", "pw")
 
 
 def page(folder: Path) -> str:

@@ -33,9 +33,9 @@ from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.keys.slots import check_slots_hash
 from strongroom_protocol.manifest.head import Delta, check_delta, parse_head
 from strongroom_protocol.manifest.keyring import parse_keyring
-from strongroom_protocol.manifest.succession import check_succession
 from strongroom_protocol.manifest.receipt import Chain, Receipt, verify_receipt
 from strongroom_protocol.manifest.slots import SlotSet
+from strongroom_protocol.manifest.succession import check_succession
 from strongroom_protocol.seal import chunks
 from strongroom_protocol.seal.media import Media, PartShape, part_shape
 from strongroom_protocol.seal.media_parts import MediaSealer, PartOpener

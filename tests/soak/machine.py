@@ -141,7 +141,7 @@ class Machine(RuleBasedStateMachine):
         self._do(self.world.login(who, pick, LIES[lie](how), [call]))
 
     @rule(
-        act=ACTS, who=WHO, pick=PICK, during=st.sampled_from((*CALLS, "append")), other=WHO, after=st.booleans(),
+        act=ACTS, who=WHO, pick=PICK, during=st.sampled_from((*WORK, *KEYS, "tidy")), other=WHO, after=st.booleans(),
     )  # fmt: skip
     def race(self, act: tuple[str, str], who: int, pick: int, during: str, other: int, after: bool) -> None:
         """Somebody does something else in the middle of an action."""

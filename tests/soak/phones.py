@@ -48,8 +48,8 @@ class Phone:
     node: Node | None = None
     """The head that it has accepted."""
     keyrings: list[bytes] = field(default_factory=list)
-    copies: list[Phone] = field(default_factory=list)
-    """Phones that are, or were, copies of its folder."""
+    copied: bool = False
+    """There is, or was, a copy of its folder."""
 
     def __post_init__(self) -> None:
         self.vault = Vault(self.session, name=NAME, relay="file:///bench")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vectors.engine_areas import BATCH, BODY, DIRECTORY, INDEX, ROOT
 from vectors.freshness_area import ANCHOR, PROOF, WITNESSED
 from vectors.key_areas import EPOCHS, KDF, KEYS, NAMES, RECOVERY_CODE, SLOTS
+from vectors.kit_area import KIT
 from vectors.link_area import LINK
 from vectors.pin_area import PIN
 from vectors.request_area import REQUEST_SIGNATURE
@@ -16,5 +17,5 @@ from vectors.wire_areas import CBOR, COSE, MERKLE, PADDING
 AREAS = (
     CBOR, COSE, PADDING, MERKLE, NAMES, RECOVERY_CODE, KDF, KEYS, SLOTS, EPOCHS, OBJECTS, CHUNKS, MEDIA,
     KEYRING, HEAD, RECEIPT, PIN, BATCH, BODY, ROOT, INDEX, DIRECTORY, FRAME, MESSAGE_IDS, REQUEST_SIGNATURE, LINK,
-    ANCHOR, PROOF, WITNESSED,
+    ANCHOR, PROOF, WITNESSED, KIT,
 )  # fmt: skip

@@ -137,6 +137,8 @@ def _cases() -> Iterator[Case]:
         message = world.head_bytes(payload, world.B, f3=step, f12=merkle.root_of(log), f4=stream("previous"))
         path, proof = entries
         yield head(f"{step - 1}-ahead", expect, "PIN-8", far, two, message, peaks=log, consistency=proof, cut_path=path)
+    unseen = Pin(ACCOUNT, 2, two.hash)
+    yield head("long-history-at-first-sight", OK, "PIN-8", unseen, two, message, peaks=log, cut_path=path)
     yield head(
         "peaks-of-another-log", Failure.LOG, "LOG-2", None, three, heads[3].message, peaks=_peaks(2), cut_path=cut_path
     )

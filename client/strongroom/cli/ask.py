@@ -7,15 +7,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from strongroom.cli.context import Context
-from strongroom.cli.strength import require_strong
-from strongroom_protocol.errors import CallError, InvalidArgument, StrongroomError
+from strongroom_protocol.errors import InvalidArgument, StrongroomError
 from strongroom_protocol.keys import names, recovery_code
-from strongroom_protocol.keys.kit import PREFIX, Kit, read_kit
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
+
+if TYPE_CHECKING:
+    from strongroom_protocol.keys.kit import Kit
 
 SECRET_BYTES = 256 * 1024
 """What is read of a file that should hold one line, or a recovery kit's page."""
@@ -53,7 +55,7 @@ def new_passphrase(given: Context) -> Passphrase:
 
 def both(given: Context) -> tuple[Passphrase, RecoveryCode]:
     """Passphrase and recovery code."""
-    code = _code(given)
+    code, _ = _code(given)
     if code is None and sys.stdin.isatty():
         code = recovery_code_typed("Recovery code")
     if code is None:
@@ -79,47 +81,16 @@ def on_command_line(parameter: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def new_passphrase(given: Context, *, account: str, weak: bool = False) -> Passphrase:
-    """A new passphrase, from --new-passphrase-file, --new-passphrase-command, or typed twice.
-
-    Raises InvalidArgument for one that is certainly guessable, unless a recovery code is always needed too (`weak`).
-    """
-    source, command = given.secrets["new_passphrase_file"], given.secrets["new_passphrase_command"]
-    if source is not None:
-        found = names.passphrase(_read(source, "new passphrase"))
-    elif command is not None:
-        found = names.passphrase(_output_of(command))
-    elif not sys.stdin.isatty():
-        raise InvalidArgument(
-            "a new passphrase is needed", hint="use --new-passphrase-file FILE, --new-passphrase-command or a terminal"
-        )
-    else:
-        found = names.passphrase(
-            click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
-        )
-    if not weak:
-        require_strong(found, account=account)
-    return found
-
-
 def kit(path: str) -> Kit:
     """The recovery kit in a file, as its printed page or its line of text; `-` reads stdin."""
+    from strongroom.kit import read_kit
+
     if path != "-":
         return read_kit(_read(path, "recovery kit"))
     try:
         return read_kit(sys.stdin.buffer.read(SECRET_BYTES).decode())
     except UnicodeDecodeError as error:
         raise InvalidArgument("what came on stdin is not UTF-8 text", hint="give the kit's line, or a file") from error
-
-
-def sure(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be taken back; `yes` is --yes. Raises InvalidArgument when it is not wanted."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidArgument("there is no terminal to ask whether this is meant", hint="add --yes")
-    if not click.confirm(question, default=False, err=True):
-        raise CallError("nothing was changed", hint="run the command again if you meant it")
 
 
 def required(value: str | None, option: str) -> str:
@@ -160,8 +131,10 @@ def _code(given: Context) -> tuple[RecoveryCode | None, bool]:
     """The recovery code, if one is given, and whether it is known that the passphrase is needed with it."""
     source = given.secrets.get("recovery_code_file")
     if source is not None:
+        from strongroom.kit import holds_kit, read_kit
+
         text = _read(source, "recovery code")
-        if PREFIX in text.lower():
+        if holds_kit(text):
             found = read_kit(text)
             return found.code, found.two_secret
         return recovery_code.parse(text), False

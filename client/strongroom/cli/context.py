@@ -103,19 +103,8 @@ def unlocks(command: Any) -> Any:
         secrets(command),
         click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase"),
         click.option(
-            "--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE"
-        ),
-    )
-
-
-def recovery(command: Any) -> Any:
-    """Options of verbs that open an account with the recovery code when the passphrase is forgotten."""
-    return _with(
-        command,
-        click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase"),
-        click.option(
             "--recovery-code-file", type=click.Path(), metavar="FILE",
-            help="read the recovery code, or a recovery kit, from FILE",
+            help="read the recovery code from FILE, which may be a recovery kit",
         ),
     )  # fmt: skip
 

@@ -79,7 +79,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
 def interrupted(verb: str, *, as_json: bool) -> int:
     """Say what an interrupt left behind: nothing half done."""
     message = "interrupted"
-    if verb in ("import", "restore"):
+    if verb in ("import", "restore", "recovery-kit"):
         message += "; the same command goes on where it stopped"
     if as_json:
         click.echo(json_line({"error": "Interrupted", "message": message, "hint": "", "exit": EXIT_INTERRUPTED}))

@@ -24,26 +24,32 @@ from strongroom_protocol.keys.secrets import RecoveryCode
 @context.secrets
 @click.option("--registration-token", default="", metavar="TOKEN", help="the token the relay printed at its start")
 @click.option("--recovery-code-out", type=click.Path(), metavar="FILE", help="write the recovery code to a new FILE")
+@click.option("--kit", type=click.Path(), metavar="FILE.html", help="write a recovery kit, to print, to a new FILE")
 @click.option("--two-secret", is_flag=True, help="every login needs passphrase and recovery code together")
 @click.option("--witness", metavar="URL#KEY", help="tell this witness about the newest state, for other devices to ask")
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(**given: Any) -> int:
     """Make an account on a relay, and make this folder its first device.
 
-    The recovery code is shown once and has to be entered again; in scripts, --recovery-code-out FILE keeps it.
+    The recovery code is shown once and has to be entered again; --kit FILE.html puts it on a page to print instead, and
+    in scripts --recovery-code-out FILE keeps it.
     Without the passphrase and the recovery code nobody can open the account, the relay's operator neither.
     """
-    mine = ("registration_token", "recovery_code_out", "two_secret", "device_name", "witness")
+    mine = ("registration_token", "recovery_code_out", "kit", "two_secret", "device_name", "witness")
     own = {name: given.pop(name) for name in mine}
+    if own["kit"] is not None and own["recovery_code_out"] is not None:
+        raise InvalidArgument("--kit and --recovery-code-out exclude each other", hint="the kit holds the code")
     called = context.context(**given)
     return called.run(_init(called, **own))
 
 
 async def _init(
-    given: Context, registration_token: str, recovery_code_out: str | None, two_secret: bool, device_name: str | None,
-    witness: str | None,
+    given: Context, registration_token: str, recovery_code_out: str | None, kit: str | None, two_secret: bool,
+    device_name: str | None, witness: str | None,
 ) -> int:  # fmt: skip
     from strongroom.account import unfinished
+    from strongroom.evidence import write_whole
+    from strongroom.kit_page import kit_page
     from strongroom.vault import Vault
     from strongroom.witnessing import WitnessAddress
 
@@ -51,7 +57,8 @@ async def _init(
     name = names.account_name(ask.required(given.account, "--account"))
     if (given.vault / "device.db").exists() and not unfinished(given.vault):
         raise CallError("there is already a vault in that folder", hint="use it as it is, or another --vault")
-    if recovery_code_out is None and not sys.stdin.isatty():
+    out = kit or recovery_code_out
+    if out is None and not sys.stdin.isatty():
         raise InvalidArgument("the recovery code must be kept", hint="use --recovery-code-out FILE in scripts")
     if witness is not None:
         WitnessAddress.parse(witness)
@@ -60,10 +67,10 @@ async def _init(
     if not two_secret:
         require_strong(phrase, account=name)
     code = RecoveryCode(secrets.token_bytes(20))
-    if recovery_code_out is None:
+    if out is None:
         _show(given, code)
     else:
-        _write(Path(recovery_code_out), code)
+        _write(Path(out), code)  # before there is an account, of which the kit tells more
     try:
         vault = await Vault.create(
             given.vault, relay=relay, name=name, passphrase=phrase, code=code, two_secret=two_secret,
@@ -73,14 +80,18 @@ async def _init(
     except RelayUnreachable:
         raise  # the account may have been made: its code is kept
     except StrongroomError:
-        if recovery_code_out is not None:
-            os.unlink(recovery_code_out)  # there is no account: a second try may use the same name
+        if out is not None:
+            os.unlink(out)  # there is no account: a second try may use the same name
         raise
     async with vault:
+        if kit is not None:
+            write_whole(Path(kit), kit_page(vault.recovery_kit(code, two_secret=two_secret)).encode())
         status = await vault.status()
     given.emit(
         {"account": status.account, "name": status.name, "device": status.device, "version": status.version},
-        f"account {status.name} is ready on {relay}\nnext: strongroom import PATH…",
+        f"account {status.name} is ready on {relay}\n"
+        + ("" if kit is None else f"print {kit}, lock it away, and delete the file\n")
+        + "next: strongroom import PATH…",
     )
     return 0
 

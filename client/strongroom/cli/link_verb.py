@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("link")
 @context.common
-@context.secrets
-@click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase")
-@click.option("--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE")
+@context.unlocks
 @click.option(
     "--code-out", type=click.Path(), metavar="FILE", help="write the code to a new FILE instead of showing it"
 )

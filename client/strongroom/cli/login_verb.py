@@ -24,9 +24,7 @@ PREFIX = "strongroom-anchor:"
 
 @click.command("login")
 @context.common
-@context.secrets
-@click.option("--recovery-code", is_flag=True, help="ask for the recovery code instead of the passphrase")
-@click.option("--recovery-code-file", type=click.Path(), metavar="FILE", help="read the recovery code from FILE")
+@context.unlocks
 @click.option("--confirm-devices", is_flag=True, help="accept the listed devices: this device may write from then on")
 @click.option("--link", is_flag=True, help="ask for the code that `strongroom link` shows on another device")
 @click.option(
@@ -37,14 +35,18 @@ PREFIX = "strongroom-anchor:"
     metavar="TEXT|FILE",
     help="what `strongroom status --anchor` says on another device: refuse older states",
 )
+@click.option(
+    "--kit", type=click.Path(), metavar="FILE", help="take account, relay, recovery code and anchor from a recovery kit"
+)
+@click.option("--no-witness", is_flag=True, help="do not ask the witness that the kit names")
 @click.option("--witness", metavar="URL#KEY", help="ask this witness whether the relay hides newer states")
 @click.option("--again", is_flag=True, help="make the folder of a copied or removed device a new device")
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
 def command(
     confirm_devices: bool, link: bool, link_code_file: str | None, device_name: str | None, anchor: str | None,
-    witness: str | None, again: bool, **given: Any,
+    witness: str | None, again: bool, kit: str | None, no_witness: bool, **given: Any,
 ) -> int:  # fmt: skip
-    """Open an account on this device, with the passphrase or the recovery code alone.
+    """Open an account on this device, with the passphrase or the recovery code alone, or with a recovery kit.
 
     The device may read at once. It may write when you have looked at the list of devices and confirmed it, at the
     prompt or with --confirm-devices: only you can tell that all of them are yours and none is missing. An account made
@@ -57,6 +59,10 @@ def command(
     with --again: what waits in its folder stays, and is sent once the device is confirmed.
     """
     called = context.context(**given)
+    if kit is not None:
+        if link or link_code_file or again:
+            raise InvalidArgument("--kit is for a new login", hint="leave out --link and --again")
+        anchor, witness = _from_kit(called, kit, anchor, None if no_witness else witness, ask_it=not no_witness)
     if link or link_code_file:
         from strongroom.cli.linked_login import joined
 
@@ -129,6 +135,27 @@ async def _opened(given: Context, anchor: str | None, witness: str | None) -> Va
         await vault.close()
         raise
     return vault
+
+
+def _from_kit(
+    given: Context, file: str, anchor: str | None, witness: str | None, *, ask_it: bool
+) -> tuple[str | None, str | None]:
+    """Fill in what the kit says and the command line does not; anchor and witness of a new login."""
+    from strongroom.account import unfinished
+
+    kit = ask.kit(file)
+    if given.account is not None and names.account_name(given.account) != kit.name:
+        raise InvalidArgument("the kit is of another account", hint="leave out --account, or take the other kit")
+    given.account = kit.name
+    given.secrets["recovery_code_file"] = file
+    if (given.vault / "device.db").exists() and not unfinished(given.vault):
+        return anchor, witness  # this folder has seen a newer state than the kit
+    if not ask.on_command_line("relay"):
+        given.relay = kit.relay  # not one that the environment names for some other account
+    if witness is None and kit.witness is not None and ask_it:
+        given.note(f"the kit's witness is asked too: {safe(kit.witness)} (not with --no-witness)")
+        witness = kit.witness
+    return anchor or kit.anchor.to_text(), witness
 
 
 async def _relinked(given: Context) -> Vault:

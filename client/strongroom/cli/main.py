@@ -20,13 +20,10 @@ VERBS = {
     "init": "make an account and back up into it",
     "login": "open an account on a new device",
     "link": "show a code that lets a new device in",
-    "devices": "list devices, and what became of the keys",
-    "revoke": "remove devices from the account",
-    "passphrase": "change, add, remove or list what opens the account",
-    "recovery-kit": "print a kit to recover the account with, or try one",
     "devices": "list devices, and every change of keys",
     "revoke": "remove a lost or stolen device",
     "passphrase": "change what opens the account",
+    "recovery-kit": "print a kit to recover the account with, or try one",
     "import": "read chat exports and commit them",
     "chats": "list chats",
     "show": "show messages of a chat",
@@ -47,6 +44,12 @@ VERBS = {
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+def load(verb: str) -> click.Command:
+    """The command of a verb."""
+    command: click.Command = importlib.import_module(f"strongroom.cli.{verb.replace('-', '_')}_verb").command
+    return command
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -54,9 +57,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"strongroom.cli.{cmd_name.replace('-', '_')}_verb")
-        command: click.Command = module.command
-        return command
+        return load(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

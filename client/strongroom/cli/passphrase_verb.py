@@ -13,7 +13,7 @@ from strongroom.cli.strength import require_strong
 from strongroom.cli.text import safe
 from strongroom.owner import KIND_NAMES, Owner
 from strongroom.unlocking import with_secrets
-from strongroom_protocol.errors import InvalidArgument
+from strongroom_protocol.errors import InvalidArgument, WrongSecret
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 from strongroom_protocol.manifest.slots import SlotKind
 
@@ -57,6 +57,8 @@ async def _passphrase(given: Context, action: str, slot: str, label: str) -> int
         # For `two-secret` both are at hand, but neither is needed with the other yet.
         opened = await vault.unlock(passphrase=phrase, code=None if action == "two-secret" else code)
         async with opened as owner:
+            if action != "list":
+                owner.session.require_writer()
             if action == "change":
                 await _change(given, owner, vault.name, phrase, code)
             elif action == "add":
@@ -64,6 +66,8 @@ async def _passphrase(given: Context, action: str, slot: str, label: str) -> int
             elif action == "remove":
                 await owner.remove_slot(slot_named(owner.slots(), slot).key)
             elif action == "two-secret" and phrase is not None and code is not None:
+                if not owner.opens(with_secrets(None, code)):  # one that opens nothing would lock everybody out
+                    raise WrongSecret("that recovery code does not open this account")
                 await owner.use_two_secrets(phrase, code)
             slots = owner.slots()
     given.emit(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,10 @@ from strongroom.cli.choosing import device_named
 from strongroom.cli.context import Context
 from strongroom.cli.text import safe
 from strongroom_protocol.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from strongroom.records import DeviceInfo
+    from strongroom.vault import Vault
 
 
 @click.command("revoke")
@@ -39,7 +44,7 @@ async def _revoke(given: Context, wanted: tuple[str, ...], yes: bool, device_nam
         async with await vault.unlock(passphrase=phrase, code=code) as owner:
             gone = [device_named(vault.devices(), name) for name in wanted]
             if not yes:
-                _agree(gone)
+                _agree(gone, vault)
             head = await owner.revoke(*(bytes.fromhex(device.id) for device in gone), device_name=device_name)
         left = vault.devices()
     given.emit(
@@ -53,9 +58,18 @@ async def _revoke(given: Context, wanted: tuple[str, ...], yes: bool, device_nam
     return 0
 
 
-def _agree(gone: list[Any]) -> None:
+def _agree(gone: list[DeviceInfo], vault: Vault) -> None:
     if not sys.stdin.isatty():
         raise InvalidArgument("there is no terminal to ask whether to remove them", hint="use --yes")
-    for device in gone:
-        click.echo(f"    {device.id[:8]}  {safe(device.name)}", err=True)
+    _list("to be removed:", gone)
+    if not vault.writable:  # who removes a device confirms the others
+        _list(
+            "these stay, and this device becomes one of them:", [item for item in vault.devices() if item not in gone]
+        )
     click.confirm("Remove from this account for good?", default=False, err=True, abort=True)
+
+
+def _list(title: str, devices: Sequence[DeviceInfo]) -> None:
+    click.echo(title, err=True)
+    for device in devices:
+        click.echo(f"    {device.id[:8]}  {safe(device.name)}", err=True)

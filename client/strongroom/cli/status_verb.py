@@ -10,7 +10,7 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_UNTRUSTED
-from strongroom.cli.text import moment, safe
+from strongroom.cli.text import ago, moment, safe
 from strongroom_protocol.errors import RelayError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ async def _anchor(given: Context) -> int:
 
 
 async def _status(given: Context) -> int:
+    from strongroom import kit_renewal
+
     async with await given.open() as vault:
         watched = False
         status = await vault.status()
@@ -47,6 +49,8 @@ async def _status(given: Context) -> int:
             except RelayError:
                 given.note("the witness cannot be asked now")
         given.emit(asdict(status) | {"witnessed": watched}, "\n".join(_lines(status, watched)))
+        if kit_renewal.begun(vault.folder):
+            given.note("a new recovery kit was begun here and is not finished: run `strongroom recovery-kit`")
         if status.alarm:
             click.echo(f"strongroom: error: {safe(status.alarm)}", err=True)
             click.echo("hint: see docs/relay.md, restore; do not write here until you know why", err=True)
@@ -59,7 +63,7 @@ def _lines(status: Status, watched: bool) -> list[str]:
     lines = [
         f"account   {safe(status.name)} on {status.relay}",
         f"saved     everything committed up to {moment(status.saved)} UTC",
-        f"age       newest state is from {_ago(status.age_ms)}, relay last asked {_asked(status, now)}",
+        f"age       newest state is from {ago(status.age_ms)}, relay last asked {_asked(status, now)}",
         f"freshness {known}",
         f"contents  {status.chats:,} chats, {status.rows:,} records",
         f"relay     {status.stored:,} bytes in {status.objects:,} objects, cap {status.cap:,}",
@@ -82,13 +86,4 @@ def _lines(status: Status, watched: bool) -> list[str]:
 
 
 def _asked(status: Status, now: int) -> str:
-    return _ago(max(0, now - status.asked)) if status.asked else "at a time that is not known"
-
-
-def _ago(ms: int) -> str:
-    """A span of time as its largest unit."""
-    for unit, length in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
-        if ms >= length:
-            count = ms // length
-            return f"{count:,} {unit}{'' if count == 1 else 's'} ago"
-    return "a moment ago"
+    return ago(max(0, now - status.asked)) if status.asked else "at a time that is not known"

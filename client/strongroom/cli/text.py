@@ -26,6 +26,15 @@ def moment(ms: int) -> str:
         return "far in the future"
 
 
+def ago(ms: int) -> str:
+    """A span of time as its largest unit."""
+    for unit, length in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
+        if ms >= length:
+            count = ms // length
+            return f"{count:,} {unit}{'' if count == 1 else 's'} ago"
+    return "a moment ago"
+
+
 def safe(text: str) -> str:
     """One line without control, bidirectional or private characters: a message cannot drive the terminal."""
     if text.isascii() and text.isprintable():
