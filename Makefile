@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SLICE ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit faults mutants crash vectors bench-small bench bench-large engine-model attacks-full lock clean
+.PHONY: help demo test check lint types unit faults conformance mutants crash vectors bench-small bench bench-large engine-model attacks-full lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -31,7 +31,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
-	$(BIN)/mypy tests tools benchmarks
+	$(BIN)/mypy tests tools benchmarks conformance/adapters
 	MYPYPATH=tests/independent $(BIN)/mypy --config-file= --strict --ignore-missing-imports tests/independent
 
 unit: $(STAMP)
@@ -42,6 +42,10 @@ attacks-full: $(STAMP) ## every attack of docs/attacks.md, with all cases of the
 
 faults: $(STAMP) ## kill, EIO and ENOSPC at every write of a relay and of a vault folder; needs strace (SLICE=K/N)
 	STRONGROOM_FAULTS=$(SLICE) $(BIN)/python -m pytest -n 2 --dist worksteal -q tests/faults
+
+conformance: $(STAMP) ## our client against the malicious relay, every scenario (SLICE=K/N for a part)
+	$(BIN)/strongroom-conformance client conformance/adapters/strongroom_client.py --jobs 2 --slice $(SLICE) \
+		--known-failures conformance/adapters/strongroom_client.known
 
 mutants: $(STAMP) ## remove each check in turn; a test that cites it must fail (SLICE=K/N for a part)
 	$(BIN)/python tools/mutants.py --slice $(SLICE)

@@ -27,10 +27,21 @@ honest = HttpTransport.commit
 async def commit(self, account, request):
     {before}
     answer = await honest(self, account, request)
-    os._exit(9)
+    os._exit(130)
 HttpTransport.commit = commit
 """
 """A machine that loses its power around the commit."""
+
+FULL = """
+import os
+honest = os.replace
+def replace(source, target):
+    if str(target).endswith(".html"):
+        raise OSError(28, "full")
+    honest(source, target)
+os.replace = replace
+"""
+"""A disk without room for the page."""
 
 
 @dataclass(slots=True)
@@ -137,8 +148,8 @@ def test_the_same_code_again(home: Home) -> None:
 def test_killed_around_the_commit(home: Home, landed: bool) -> None:
     ada = home.ada
     make = ("recovery-kit", "--yes", "--out", "new.html", "--vault", "vault")
-    tweak = KILLED.format(before="pass" if landed else "os._exit(9)")
-    ada.run(*make, "--passphrase-file", "pw", tweak=tweak, expect=9)
+    tweak = KILLED.format(before="pass" if landed else "os._exit(130)")
+    ada.run(*make, "--passphrase-file", "pw", tweak=tweak, expect=130)
     assert not (ada.folder / "new.html").exists()
     assert home.begun() == 1
     assert "is not finished" in ada.run("status", "--vault", "vault").err
@@ -153,9 +164,8 @@ def test_killed_around_the_commit(home: Home, landed: bool) -> None:
 
 def test_a_page_that_cannot_be_written_is_no_loss(home: Home) -> None:
     ada = home.ada
-    full = "import os\nhonest = os.replace\ndef replace(a, b):\n    if str(b).endswith('.html'): raise OSError(28, 'full')\n"
     make = ("recovery-kit", "--yes", "--vault", "vault", "--passphrase-file", "pw")
-    data = ada.json(*make, "--out", "new.html", tweak=f"{full}    honest(a, b)\nos.replace = replace", expect=2)
+    data = ada.json(*make, "--out", "new.html", tweak=FULL, expect=2)
     assert "nothing is lost" in data["hint"]
     assert home.begun() == 1
     ada.run("recovery-kit", "verify", "first.html", expect=12)

@@ -190,3 +190,8 @@ def test_a_detached_statement_differs_by_context_payload_and_key() -> None:
         for key in (KEY.public, person("bob").sign.public)
     }
     assert len(said) == len(Context) * 3 * 2
+
+
+@pytest.mark.parametrize(("key", "signature"), [(31, 64), (33, 64), (0, 64), (32, 63), (32, 65)])
+def test_a_key_or_signature_of_another_length_is_never_handed_on(key: int, signature: int) -> None:
+    assert refused(cose.check, bytes(key), b"message", bytes(signature), subject="test") is Failure.SIGNATURE

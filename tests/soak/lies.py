@@ -21,6 +21,11 @@ NOW = 1_800_000_000_000
 STRANGER = SigningKey(bytes(range(32)))
 
 
+async def honest(wire: Wire, call: str, arguments: tuple[Any, ...], ask: Ask) -> Any:
+    """No lie."""
+    return await ask()
+
+
 def no_answer(pick: int) -> Lie:
     """Nobody is there."""
 

@@ -154,13 +154,10 @@ class Machine(RuleBasedStateMachine):
         self._do(getattr(self.world, what)(who, pick))
         phone.wire.lies.clear()
 
-    @rule(pick=PICK)
-    def fork(self, pick: int) -> None:
-        self._do(self.world.fork(0, pick))
-
-    @rule(who=WHO, pick=PICK)
-    def route(self, who: int, pick: int) -> None:
-        self._do(self.world.route(who, pick))
+    @rule(what=st.sampled_from(("fork", "route", "part", "part", "cross", "cross", "cross")), who=WHO, pick=PICK)
+    def copies(self, what: str, who: int, pick: int) -> None:
+        """Copies of the store: one is made, or a device is served from another one."""
+        self._do(getattr(self.world, what)(who, pick))
 
     @rule(who=WHO, pick=PICK, act=ACTS, times=st.integers(1, 3))
     def mix(self, who: int, pick: int, act: tuple[str, str], times: int) -> None:

@@ -363,7 +363,7 @@ class World:
             if not wire.lied:
                 raise Broken(f"no login with the right secret: {error!r}") from error
             return
-        except StrongroomError as error:
+        except Exception as error:
             raise Broken(f"not an error of a login: {error!r}") from error
         wire.behave()
         phone = Phone(folder, wire, session, self.history)
@@ -473,6 +473,29 @@ class World:
     async def route(self, who: int, pick: int) -> None:
         """A phone is served from another copy from now on: rolled back, forked, or joined again."""
         self.phone(who).wire.route(self.branches[pick % len(self.branches)])
+
+    async def part(self, who: int, pick: int) -> None:
+        """A phone is served from a copy of its own, and both sides go on."""
+        phone, other = self.phone(who), self.phone(pick)
+        await self.fork(who, self.branches.index(phone.wire.branch))
+        for place in range(who + pick, who + pick + len(self.branches)):
+            branch = self.branches[place % len(self.branches)]
+            if branch is not phone.wire.branch and (phone.node is None or branch.newest.continues(phone.node)):
+                phone.wire.route(branch)
+                break
+        for number in range(pick % 5):
+            one = self.phones.index(phone if number % 2 else other)
+            await self.append(one, pick)
+            await self.flush(one, pick)
+
+    async def cross(self, who: int, pick: int) -> None:
+        """A phone is shown another copy for once, and then one that has its history, if there is one."""
+        await self.route(who, pick)
+        await self.read(who, pick)
+        await self.flush(who, pick)
+        home = self._home(self.phone(who))
+        if home is not None:
+            self.phone(who).wire.route(home)
 
     async def help(self, who: int, pick: int) -> None:
         """The relay serves a phone as if it were one of the account's devices, whatever the keyring says."""

@@ -74,6 +74,8 @@ def verify(context: Context, message: bytes, *, maximum: int, limits: Limits = L
 
 def check(key: bytes, message: bytes, signature: bytes, *, subject: str) -> None:
     """One strict Ed25519 check (canonical S, no small-order keys: what libsodium does)."""
+    if len(key) != 32 or len(signature) != 64:  # callers have checked it; libsodium reads what it is told to
+        raise UntrustedDataError(Failure.SIGNATURE, "not a key and a signature", subject=subject)
     try:
         crypto_sign_open(signature + message, key)  # spec: SIG-1
     except (BadSignatureError, CryptoError, ValueError) as error:
