@@ -107,10 +107,11 @@ INTRO = """\
 
 This page backs the first promise: **the relay, its operator and whoever steals its disk learn nothing that anybody
 wrote or named.** It is made from a scripted session (two devices, two logins, imports large and small, verify,
-restore, a device removed) with every byte written down, and a test makes it again and compares: what a relay sees cannot
-grow without a change to this page. Another test plants 1,000 random strings in texts, names, ids, titles, file names, reactions and
-unknown records, and finds none of them in the relay's files, database, output and traffic, in UTF-8, UTF-16,
-hexadecimal, base64 or compressed; the same scan finds all of them when a deliberately broken client leaks them.
+restore, a device removed) with every byte written down, and a test makes it again and compares: what a relay sees
+cannot grow without a change to this page. Another test plants 1,000 random strings in texts, names, ids, titles, file
+names, reactions and unknown records, and finds none of them in the relay's files, database, output and traffic, in
+UTF-8, UTF-16, hexadecimal, base64 or compressed; the same scan finds all of them when a deliberately broken client
+leaks them.
 
 What is there to see, besides the tables below:
 
