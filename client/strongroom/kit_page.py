@@ -30,7 +30,7 @@ p, ol {{ margin: 0 0 1.2mm; }}
 ol {{ padding-left: 5.5mm; }}
 li {{ margin-bottom: 1.2mm; }}
 code, pre, .code {{ font-family: {_MONO}; }}
-pre {{ margin: .8mm 0 1.2mm; padding: .8mm 2.5mm; border-left: 2pt solid #999; white-space: pre-wrap;
+pre {{ margin: .8mm 0 1.2mm; padding: .5mm 2.5mm; border-left: 2pt solid #999; white-space: pre-wrap;
   overflow-wrap: anywhere; }}
 .warning {{ border: 1.5pt solid #111; padding: 2mm 4mm; font-weight: 600; margin: 3mm 0 4mm; }}
 .key {{ display: flex; gap: 7mm; }}
@@ -47,7 +47,7 @@ th {{ color: #444; padding-right: 4mm; white-space: nowrap; }}
 .line {{ font-size: 7.5pt; line-height: 1.35; word-break: break-all; }}
 @page {{ margin: 11mm 14mm; }}
 @media print {{
-  body {{ max-width: none; padding: 0; font-size: 9.4pt; }}
+  body {{ max-width: none; padding: 0; font-size: 9.2pt; }}
   section, .key, li {{ break-inside: avoid; }}
 }}
 """
@@ -117,6 +117,7 @@ def _key(kit: Kit) -> str:
 def _steps(kit: Kit) -> str:
     also = " It asks for your passphrase." if kit.two_secret else ""
     typed = f"strongroom login --recovery-code \\\n  --relay {quote(kit.relay)} \\\n  --account {quote(kit.name)}"
+    typed += " \\\n  --passphrase-file FILE" if kit.two_secret else ""
     return f"""<section>
 <h2>You lost your devices? Your messages are safe. Take your time</h2>
 <ol>

@@ -198,6 +198,14 @@ def test_what_is_told_when_a_kit_does_not_open(home: Home) -> None:
 
 def test_a_kit_of_two_secrets(home: Home) -> None:
     ada = home.ada
+    ada.write("stray", "000G5-40R4X-0M30R-E209C-185G1-R38E2-1W813-24GKP")  # it would lock everybody out
+    ada.json("passphrase", "two-secret", *UNLOCK, "--recovery-code-file", "stray", expect=12)
+    ada.json("login", "--kit", "first.html", "--vault", "guest")
+    guest = ("--vault", "guest", "--recovery-code-file", "first.html")
+    ada.write("words", "seven quiet otters paint the harbour")
+    refused = ada.json("passphrase", "change", *guest, "--new-passphrase-file", "words", expect=2)
+    assert "--confirm-devices" in refused["hint"]
+    assert ada.json("recovery-kit", "--yes", *guest, expect=2)["error"] == "ReadOnly"
     ada.json("passphrase", "two-secret", *UNLOCK, "--recovery-code-file", "first.html")
     ada.run("recovery-kit", "verify", "first.html", "--passphrase-file", "pw", expect=12)  # it says that it needs none
     ada.json("recovery-kit", "--keep", "--out", "both.html", *UNLOCK, "--recovery-code-file", "first.html")

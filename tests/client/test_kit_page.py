@@ -103,6 +103,7 @@ def test_a_person_finds_what_they_need() -> None:
     both = Page(kit_page(replace(KIT, kind=SlotKind.BOTH))).text
     assert "together with your passphrase, which is not on it" in both
     assert "It asks for your passphrase." in both
+    assert "--account ada \\\n  --passphrase-file FILE" in both
 
 
 def test_what_is_typed_in_a_shell_is_quoted() -> None:
