@@ -62,6 +62,16 @@ def test_the_client_imports_the_relay_only_in_the_in_process_transport() -> None
     assert users <= {"inprocess.py"}
 
 
+def test_nothing_imports_the_conformance_suite() -> None:
+    users = [
+        (path.name, name)
+        for folder in ("protocol", "client", "server", "tools")
+        for path, name in imports(folder)
+        if name.split(".")[0] == "strongroom_conformance"
+    ]
+    assert users == []
+
+
 def test_the_public_parts_of_the_protocol_import_no_key_code() -> None:
     hidden = tuple(f"strongroom_protocol.{part}" for part in ("keys", "seal", "rows", "engine"))
     folders = ("wire", "manifest", "relay_api")

@@ -14,7 +14,7 @@ from strongroom_conformance.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 ADAPTER = ROOT / "conformance" / "adapters" / "strongroom_client.py"
-BROKEN = Path(__file__).resolve().parent / "broken"
+BROKEN = Path(__file__).resolve().parent / "broken_client.py"
 
 
 @pytest.fixture(scope="session")

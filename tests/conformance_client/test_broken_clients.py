@@ -16,7 +16,7 @@ from strongroom_conformance.world import World
 
 
 def _judged(world: World, client: str, *names: str) -> dict[str, Verdict]:
-    broken = replace(world, client=Client([sys.executable, str(BROKEN / f"{client}.py")]))
+    broken = replace(world, client=Client([sys.executable, str(BROKEN), client]))
     # Its accounts are those of the honest client: what is broken is how it meets a lie.
     verdicts = Runner(broken, lambda line: None).run(chosen(names, ""), {})
     return {verdict.name: verdict for verdict in verdicts}

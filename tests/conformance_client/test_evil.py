@@ -75,8 +75,7 @@ def test_loose_encodings_mean_the_same_to_a_lenient_reader_and_nothing_to_a_stri
     body = _get(evil)[2]
     with pytest.raises(UntrustedDataError):
         cbor.decode(body)
-    lenient = cbor2.loads(body[:-1] if how == "trailing" else body)
-    assert set(lenient.value if how == "tagged" else lenient) == {1, 2, 3}
+    assert set(cbor2.loads(body[:-1] if how == "trailing" else body)) == {1, 2, 3}
 
 
 def test_which_requests_are_lied_to(evil: Control) -> None:

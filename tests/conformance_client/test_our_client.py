@@ -17,7 +17,7 @@ from strongroom_conformance.runner import Report, Runner
 from strongroom_conformance.scenarios import ALL
 from strongroom_conformance.world import World
 
-SLICE = os.environ.get("STRONGROOM_CONFORMANCE", "1/17")
+SLICE = os.environ.get("STRONGROOM_CONFORMANCE", "1/20")
 ATTACKS = {
     1, 2, 3, 5, 6, 10, 18, 19, 21, 22, 30, 35, 36, 37, 38, 39, 40, 41, 43, 44, 45, 46, 47, 51, 52, 56, 61, 62, 92, 93,
 }  # fmt: skip

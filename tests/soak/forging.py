@@ -24,7 +24,7 @@ def forge(history: History, branch: Branch, thief: Phone, victim: Phone, pick: i
         return None
     listed = [node.keyring for node in past.line() if thief.ident in node.members]
     keyring = listed[0] if listed and pick % 2 else past.keyring
-    size, peaks = victim.session.pin.log()
+    _size, peaks = victim.session.pin.log()
     body = hashlib.sha256(pick.to_bytes(8, "big")).digest()
     key = thief.session.device.sign
     head = sign_head(
@@ -33,9 +33,7 @@ def forge(history: History, branch: Branch, thief: Phone, victim: Phone, pick: i
         body_size=400, log_root=merkle.root_of(peaks), delta=Delta((body,), ()), time=NOW, key=key.public,
         signer=key.sign,
     )  # fmt: skip
-    history.forged(
-        Node(head.hash, head.version, past, head.device, (), past.keyring, past.intents, past.unlock)
-    )
+    history.forged(Node(head.hash, head.version, past, head.device, (), past.keyring, past.intents, past.unlock))
     receipt = branch.relay.sign_receipt(Receipt(head.account, Chain.HEAD, head.version, head.hash, head.previous, NOW))
     hashes = [node.hash for node in past.line()][::-1]
     cut = past.keyring.cut

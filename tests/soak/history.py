@@ -30,7 +30,7 @@ class Broken(AssertionError):
 
 @dataclass(slots=True)
 class Outcast:
-    """Who has lost access, with everything it ever held: epoch secrets, key pairs that wraps were made to, unlock keys."""
+    """Who has lost access, with all it ever held: epoch secrets, key pairs that wraps were made to, unlock keys."""
 
     name: str
     device: bytes | None = None
@@ -48,7 +48,7 @@ class Outcast:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a change of keys is for: who loses access, and which secret opens the account from then on (None: as before)."""
+    """What a change of keys is for: who loses access, and which secret opens the account then (None: as before)."""
 
     outcasts: tuple[Outcast, ...] = ()
     unlock: Unlock | None = None
@@ -97,14 +97,11 @@ class History:
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {}
         self.objects: dict[bytes, bytes] = {}
-        self.sent = 0
-        """Bytes of objects that the relays were given."""
         self._unread: list[Node] = []
 
     def put(self, data: bytes | memoryview) -> None:
         """An object was uploaded."""
         self.objects.setdefault(hashlib.sha256(data).digest(), bytes(data))
-        self.sent += len(data)
 
     def registered(self, request: RegisterRequest, account: bytes, unlock: Unlock) -> Node:
         """The first head."""
@@ -127,9 +124,9 @@ class History:
         for data in objects:
             self.put(data)
         parent = self.nodes[head.previous] if head.previous is not None else None
-        newest = parse_keyring(keyring, account=account) if keyring is not None else parent and parent.keyring
-        intents = () if parent is None else parent.intents
-        unlock = intent.unlock if keyring is not None and intent.unlock is not None else parent and parent.unlock
+        newest, unlock, intents = _inherited(parent)
+        if keyring is not None:
+            newest, unlock = parse_keyring(keyring, account=account), intent.unlock or unlock
         if newest is None or unlock is None:
             raise Broken("the first head came without a keyring")
         node = Node(
@@ -198,7 +195,10 @@ class History:
                     raise Broken(f"{outcast.name} opens a wrap of a keyring made after it lost access")
 
 
+def _inherited(parent: Node | None) -> tuple[Keyring | None, Unlock | None, tuple[Intent, ...]]:
+    return (None, None, ()) if parent is None else (parent.keyring, parent.unlock, parent.intents)
+
+
 def _as_any(outcast: Outcast, number: int, account: bytes) -> list[EpochKeys]:
     """Every secret it holds, taken for that of epoch `number`."""
     return [EpochKeys(account, number, secret) for secret in outcast.secrets.values()]
-

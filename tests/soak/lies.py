@@ -1,4 +1,4 @@
-"""What a relay can do to a call. Each lie is made from a number, so that a step that breaks a promise can be repeated."""
+"""What a relay can do to a call. Each lie is made from a number, so that what breaks a promise can be repeated."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from soak.lies import LIES, elsewhere, meanwhile
-from soak.world import World, small
+from soak.people import small
+from soak.world import World
 
 SHM = Path("/dev/shm")
 """Memory, where there is such a folder: nothing here tests disks."""

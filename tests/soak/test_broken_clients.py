@@ -18,12 +18,15 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from soak.broken import without
 from soak.history import Broken
+from soak.judge import MARK
 from soak.lies import LIES, honest
 from soak.machine import Machine
-from soak.world import MARK, World, small
-from strongroom import fetching, owner, sending
+from soak.people import small
+from soak.world import World
+from strongroom import fetching, owner, reslotting, sending
 from strongroom.rekeying import KeyChange
 from strongroom_protocol.errors import UntrustedDataError
+from strongroom_protocol.manifest import head
 
 Script = Callable[[World], Awaitable[None]]
 
@@ -124,10 +127,9 @@ def _no_new_keys(patch: pytest.MonkeyPatch) -> None:
 
 
 def _slot_stays(patch: pytest.MonkeyPatch) -> None:
-    reslot = owner.reslot
 
     def keeping(old: Any, labels: Any, *, gone: Any = (), added: Any = None) -> Any:
-        return reslot(old, labels, added=added)
+        return reslotting.reslot(old, labels, added=added)
 
     patch.setattr(owner, "reslot", keeping)
 
@@ -160,7 +162,7 @@ def _sent_bare(patch: pytest.MonkeyPatch) -> None:
 
 
 def _clumsy(patch: pytest.MonkeyPatch) -> None:
-    whole = fetching.parse_head
+    whole = head.parse_head
 
     def parse(message: bytes, **given: Any) -> Any:
         try:
@@ -243,14 +245,14 @@ async def test_every_sabotage_is_found(tmp_path: Path, name: str) -> None:
 
 
 RANDOM = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+    max_examples=300, stateful_step_count=60, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("checks", [("PIN-7",), ("LOG-1", "PIN-6"), ("HEAD-7",)], ids=str)
+@pytest.mark.parametrize("checks", [("PIN-7",), ("LOG-1", "PIN-6"), ("HEAD-7",), ("RCPT-1",)], ids=str)
 def test_chance_finds_it_too(monkeypatch: pytest.MonkeyPatch, checks: tuple[str, ...]) -> None:
-    """Without a script: within 60 worlds."""
+    """Without a script: within 300 worlds, mostly 30."""
     without(monkeypatch, *checks)
     with pytest.raises(Broken):
         run_state_machine_as_test(Machine, settings=RANDOM)

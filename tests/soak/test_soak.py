@@ -18,7 +18,7 @@ SEED = int(os.environ.get("STRONGROOM_SOAK_SEED", "0"))
 
 ROUND = settings(
     max_examples=8, stateful_step_count=100, deadline=None, database=None, verbosity=Verbosity.normal,
-    phases=[Phase.generate], suppress_health_check=list(HealthCheck), print_blob=False,
+    phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck), print_blob=False,
 )  # fmt: skip
 
 

@@ -29,9 +29,7 @@ class Views:
     async def check(self, snapshot: Snapshot, node: Node) -> bool:
         """Whether the view is complete; with damage that is named, less is shown. Raises Broken."""
         found = await messages_of(snapshot)
-        shown = {
-            chat: [_plain(message) for message in messages] for chat, messages in found.items() if messages
-        }
+        shown = {chat: [_plain(message) for message in messages] for chat, messages in found.items() if messages}
         for chat, messages in found.items():
             for message in messages:
                 self._check_known(chat, message)

@@ -1,4 +1,4 @@
-"""The relays' side of the machine: copies of the store (branches), and the wire of each device, which can be made to lie.
+"""The relay's side of the machine: copies of its store (branches), and each device's wire, which can be made to lie.
 
 Every copy signs with the same keys: to a device they are one relay, which shows it whatever it likes.
 """
@@ -44,10 +44,11 @@ class Branch:
 
     async def copy(self, folder: Path) -> Branch:
         """The same state, to be changed apart from this one."""
-        folder.mkdir()
-        with closing(sqlite3.connect(self.folder / "relay.db")) as source, closing(
-            sqlite3.connect(folder / "relay.db")
-        ) as target:
+        await asyncio.to_thread(folder.mkdir)
+        with (
+            closing(sqlite3.connect(self.folder / "relay.db")) as source,
+            closing(sqlite3.connect(folder / "relay.db")) as target,
+        ):
             source.backup(target)
         shutil.copytree(self.folder / "objects", folder / "objects")
         made = await Branch.open(folder)
@@ -73,7 +74,7 @@ Lie = Callable[["Wire", str, tuple[Any, ...], Ask], Awaitable[Any]]
 
 
 class Wire(Hostile):
-    """A device's way to the relay. `lies` is what becomes of the next calls; without any, they are answered honestly."""
+    """A device's way to the relay. `lies` is what becomes of the next calls; without any, the answers are honest."""
 
     def __init__(self, history: History, branch: Branch, intent: Intent) -> None:
         self.branch = branch
@@ -160,4 +161,3 @@ class Wire(Hostile):
         if self.intent.unlock is None:
             raise RuntimeError("an account begins with a secret that opens it")
         return self.intent.unlock
-

@@ -1,0 +1,1 @@
+"""A malicious relay in a process of its own, and what every client has to stand when it meets one."""

@@ -1,0 +1,5 @@
+"""`python -m strongroom_conformance`."""
+
+from strongroom_conformance.cli import main
+
+main()
