@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from strongroom import evidence
+from strongroom.cache import Cache
 from strongroom.engine.change import Change
 from strongroom.engine.sealer import Emit, Sealer
 from strongroom.engine.snapshot import Snapshot
@@ -16,14 +17,14 @@ from strongroom.staging import Staging
 from strongroom.transport.base import CommitRequest, CommitResponse
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
-from strongroom_protocol.errors import Failure, RelayConflict, UntrustedDataError
+from strongroom_protocol.errors import Failure, RelayConflict, StorageFull, UntrustedDataError
 from strongroom_protocol.keys.epochs import EpochKeys
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.head import Delta, Head, sign_head
 from strongroom_protocol.manifest.keyring import Keyring
 from strongroom_protocol.manifest.receipt import Chain, verify_receipt
 from strongroom_protocol.manifest.slots import SlotSet
-from strongroom_protocol.seal.objects import ObjectType
+from strongroom_protocol.seal.objects import ObjectType, object_name
 from strongroom_protocol.wire import merkle
 
 ATTEMPTS = 8
@@ -133,8 +134,18 @@ async def advance(
     answer = await session.transport.commit(session.account, request)
     keyrings = session.keyrings if keyring is None else [*session.keyrings, keyring]
     accept_own(session, head, answer, keyrings)
+    _keep(session, inline)
     session.base = change.successor(session.source(), head, body)
     return head
+
+
+def _keep(session: Session, objects: Sequence[bytes]) -> None:
+    """Keep small objects of an own commit where everything else was restored to, so that it stays readable offline."""
+    folder = session.state.folder / "objects"
+    if folder.exists():
+        with contextlib.suppress(StorageFull, OSError):  # the commit is done, and the relay has them
+            for data in objects:
+                Cache(folder).put(object_name(data), data)
 
 
 def seal_body(sealer: Sealer, body: Body) -> tuple[Body, tuple[ObjectRef, int]]:

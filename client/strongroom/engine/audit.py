@@ -90,8 +90,10 @@ def _examine_group(
         report.objects += 1
         report.bytes += ref.size
         _examine(report, snapshot, ref, kind, data, held.get(ref.name, []))
-        if keep is not None and data is not None and not keep.holds(ref.name, data):
-            keep.put(ref.name, data)
+        # An empty copy says that the relay did not have it: without the relay that is damage, and hides nothing else.
+        kept = data or b""
+        if keep is not None and not keep.holds(ref.name, kept):
+            keep.put(ref.name, kept)
 
 
 def _examine(
