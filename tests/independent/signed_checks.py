@@ -177,8 +177,8 @@ def succession(old: Keyring, new: Keyring, cddl: Cddl) -> None:
     if any(device != before[device[1]] if device[1] in before else device[4] != b[3] for device in b[8]):
         raise Bad("keyring")
     gone = {device[1] for device in a[8]} - {device[1] for device in b[8]}
-    new = [item for item in b[9] if item not in a[9]]
-    if any(item[1] not in gone or item[2] != b[3] for item in new):
+    further = [item for item in b[9] if item not in a[9]]
+    if any(item[1] not in gone or item[2] != b[3] for item in further):
         raise Bad("keyring")
     if not gone <= set(revoked):
         raise Bad("keyring")
@@ -353,7 +353,7 @@ def contradict(a: Map, b: Map) -> bool:
     if a[3] == b[3]:
         return (a[4], a[5]) != (b[4], b[5])
     low, high = sorted((a, b), key=lambda m: m[3])
-    return high[3] - low[3] == 1 and high[5] != low[4]
+    return bool(high[3] - low[3] == 1 and high[5] != low[4])
 
 
 # ---------------------------------------------------------------- pin
