@@ -87,7 +87,7 @@ def _sizes(call: str, arguments: tuple[Any, ...], found: Any) -> tuple[int, int]
         case "login":
             return len(messages.encode_login(arguments[0])), len(found.encode())
         case "unlock":
-            return len(messages.UnlockRequest(*arguments).encode()), len(found.encode())
+            return len(messages.UnlockRequest(*arguments[:2]).encode()), len(found.encode())
         case "register" | "commit":
             return len(arguments[-1].encode()), len(found.encode())
     answer: HeadResponse = found  # of the calls that are a path alone: head, usage, the relay's own facts
