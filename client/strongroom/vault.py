@@ -16,32 +16,22 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from strongroom.cache import Cache
-from strongroom.outbox import Outbox
-from strongroom.reader import Reader
 from strongroom.records import (
     Attachment,
     ChatMessage,
-    DeviceInfo,
     ImportResult,
-    KeyEventInfo,
     MessageRef,
     Progress,
     Restored,
     Status,
 )
-from strongroom.sending import Sender
-from strongroom.session import Session, now_ms
-from strongroom.state import State
-from strongroom.transport import open_transport
+from strongroom.session import now_ms
+from strongroom.vault_account import Account
 from strongroom_protocol.engine.directory import DirectoryRow
-from strongroom_protocol.errors import InvalidArgument, NotFound, RelayUnreachable, StrongroomError
-from strongroom_protocol.keys import names
-from strongroom_protocol.keys.private import KeyringPrivate
-from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
+from strongroom_protocol.errors import InvalidArgument, NotFound, RelayUnreachable
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.model import UNSTAMPED, DeleteKind, Kind, Op, Row
 
@@ -49,286 +39,17 @@ if TYPE_CHECKING:
     from strongroom.columns import Columns
     from strongroom.engine.audit import Audit
     from strongroom.formats import ImportOptions
-    from strongroom.linking import OnLink
-    from strongroom.owner import Owner
-    from strongroom.records import Step, VersionInfo
-    from strongroom.unlocking import SecretsOrUnlock
-    from strongroom_protocol.keys.kit import Kit
-    from strongroom_protocol.manifest.anchor import Anchor
-    from strongroom_protocol.manifest.proof import Evidence
+    from strongroom.records import Step
     from strongroom_protocol.seal.media import Media
 
 APPEND_ROWS = 65_536
 """Rows in one `append`; an archive goes in by `import_`."""
 
-FLUSH_S = 10.0
-"""How long closing waits for what is still to be committed; the rest is committed by the next process."""
-
 OnProgress = Callable[[Progress], None]
 
 
-class Vault:
+class Vault(Account):
     """A device's vault folder, open. Use as `async with`; one process at a time."""
-
-    def __init__(self, session: Session, *, name: str, relay: str, opener: SecretsOrUnlock | None = None) -> None:
-        self._session = session
-        self._outbox = Outbox(session.state)
-        self._sender = Sender(session, self._outbox)
-        self._reader = Reader(session, self._outbox)
-        self._opener = opener  # of a login that waits for its confirmation
-        self._closed = False
-        self._last: dict[str, tuple[int, int]] = {}  # time and seq of the message appended last, by chat
-        self.name = name
-        self.relay = relay
-
-    # Opening ------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    async def create(
-        cls, folder: Path, *, relay: str, name: str, passphrase: Passphrase | None, code: RecoveryCode | None,
-        device_name: str = "", registration_token: str = "", two_secret: bool = False, witness: str | None = None,
-    ) -> Vault:  # fmt: skip
-        """A new account on the relay and this folder as its first device.
-
-        The passphrase and the recovery code become a slot each; with `two_secret`, one slot needs both. `witness` is
-        `URL#KEY` of another relay that this device tells about its newest state.
-        """
-        from strongroom import account
-        from strongroom.witnessing import WitnessAddress
-
-        name = names.account_name(name)
-        watching = None if witness is None else WitnessAddress.parse(witness)
-        if two_secret:
-            openers = [(account.with_secrets(passphrase, code), "passphrase and recovery code")]
-        else:
-            openers = [(account.with_secrets(passphrase, None), "passphrase")] if passphrase else []
-            openers += [(account.with_secrets(None, code), "recovery code")] if code else []
-        transport = await open_transport(relay, create=True)
-        try:
-            session = await account.create(
-                Path(folder), transport, relay=relay, name=name, device_name=device_name, openers=openers,
-                registration_token=registration_token, witness=watching,
-            )  # fmt: skip
-        except BaseException:
-            await transport.close()
-            raise
-        return cls(session, name=name, relay=relay)
-
-    @classmethod
-    async def login(
-        cls, folder: Path, *, relay: str, name: str, passphrase: Passphrase | None = None,
-        code: RecoveryCode | None = None, anchor: Anchor | str | None = None, witness: str | None = None,
-    ) -> Vault:  # fmt: skip
-        """A fresh device. It may read; it writes only after `confirm_devices`.
-
-        An `anchor` of another device (`Vault.anchor`) or a `witness` (`URL#KEY`) shows whether the relay hides newer
-        states; without them `Status.freshness` is `unproven`. Raises UntrustedDataError ROLLBACK, FORK or LOG when it
-        does, before anything is stored; RelayError when the witness cannot be asked.
-        """
-        from strongroom import account
-        from strongroom.witnessing import WitnessAddress
-        from strongroom_protocol.manifest.anchor import Anchor
-
-        name = names.account_name(name)
-        watching = None if witness is None else WitnessAddress.parse(witness)
-        anchored = Anchor.from_text(anchor) if isinstance(anchor, str) else anchor
-        transport = await open_transport(relay)
-        try:
-            opener = account.with_secrets(passphrase, code)
-            session = await account.login(
-                Path(folder), transport, relay=relay, name=name, opener=opener, anchor=anchored, witness=watching
-            )
-        except BaseException:
-            await transport.close()
-            raise
-        return cls(session, name=name, relay=relay, opener=opener)
-
-    @classmethod
-    async def join(
-        cls, folder: Path, *, code: str | None, relay: str | None = None, device_name: str = "",
-        progress: OnLink | None = None,
-    ) -> Vault:  # fmt: skip
-        """A fresh device, let in by one that is there already: `code` is what that one shows, typed or scanned.
-
-        It may write at once, and knows the newest state. Raises WrongSecret for a wrong code: call it again with the
-        right one, three times at most. After RelayUnreachable or a crash, without a code it goes on where it was.
-        """
-        from strongroom import joining
-
-        session = await joining.join(Path(folder), code=code, relay=relay, device_name=device_name, progress=progress)
-        return cls(session, name=session.state.require("name").decode(), relay=session.state.require("relay").decode())
-
-    @classmethod
-    async def relink(
-        cls, folder: Path, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None,
-        relay: str | None = None,
-    ) -> Vault:  # fmt: skip
-        """Make the folder of a device that was cloned or removed a new, read-only device of its account.
-
-        What waits in its outbox stays, and is sent after `confirm_devices`. The old device stays listed until somebody
-        removes it. Raises UntrustedDataError when the relay shows an older state than this folder has seen.
-        """
-        from strongroom import relinking
-        from strongroom.unlocking import with_secrets
-
-        with State.open(Path(folder)) as state:
-            name, address = state.require("name").decode(), relay or state.require("relay").decode()
-        transport = await open_transport(address)
-        opener = with_secrets(passphrase, code)
-        try:
-            session = await relinking.relink(Path(folder), transport, relay=address, opener=opener)
-        except BaseException:
-            await transport.close()
-            raise
-        return cls(session, name=name, relay=address, opener=opener)
-
-    @classmethod
-    async def open(cls, folder: Path, *, relay: str | None = None) -> Vault:
-        """The vault in `folder`; `relay` only when the relay has moved. Goes on with what still waits to be saved."""
-        state = State.open(Path(folder))
-        try:
-            address = relay or state.require("relay").decode()
-            transport = await open_transport(address)
-            session = Session.open(state, transport)
-        except BaseException:
-            state.close()
-            raise
-        vault = cls(session, name=state.require("name").decode(), relay=address)
-        if vault._outbox.folder.exists():
-            from strongroom import outgoing
-
-            outgoing.clean(vault._outbox.folder, vault._outbox)
-        if session.may_write and vault._outbox.waiting()[0]:
-            vault._sender.start()
-        return vault
-
-    async def close(self) -> None:
-        """Save what waits, for a few seconds at most; release the folder and the connection. Twice is no more."""
-        if self._closed:
-            return
-        self._closed = True
-        self._opener = None
-        try:
-            if self._outbox.waiting()[0] and self._sender.error is None and self.writable:
-                with contextlib.suppress(StrongroomError, TimeoutError):
-                    async with asyncio.timeout(FLUSH_S):
-                        await self._sender.flush()
-            if self._session.state.get("witness") is not None:
-                from strongroom import witnessing
-
-                await witnessing.report(self._session, closing=True)
-        finally:
-            await self._sender.stop()
-            await self._session.transport.close()
-            self._session.state.close()
-
-    async def __aenter__(self) -> Vault:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    # Devices ------------------------------------------------------------------------------------------------------
-
-    @property
-    def writable(self) -> bool:
-        """Whether this device may write."""
-        return self._session.may_write
-
-    @property
-    def device_id(self) -> str:
-        """This device's id (hex)."""
-        return self._session.device.id.hex()
-
-    @property
-    def folder(self) -> Path:
-        """This device's vault folder."""
-        return self._session.state.folder
-
-    def devices(self) -> tuple[DeviceInfo, ...]:
-        """The devices of the newest accepted keyring."""
-        keyring, private = self._session.keyring, self._private()
-        added = {event.device: event.time for event in private.events if "removed" not in event.what}
-        return tuple(
-            DeviceInfo(
-                device.id.hex(), private.names.get(device.id, ""), device.id == self._session.device.id,
-                added.get(device.id),
-            )
-            for device in keyring.devices
-        )  # fmt: skip
-
-    def key_events(self) -> tuple[KeyEventInfo, ...]:
-        """The signed log of every change of keys, oldest first: what, when, by what authority."""
-        private = self._private()
-        return tuple(
-            KeyEventInfo(
-                event.version, event.time, event.what, "" if event.device is None else event.device.hex(),
-                private.names.get(event.device or b"", ""),
-            )
-            for event in private.events
-        )  # fmt: skip
-
-    def _private(self) -> KeyringPrivate:
-        keyring = self._session.keyring
-        return KeyringPrivate.read(keyring.private, self._session.epochs(), keyring.account)
-
-    async def versions(self, *, count: int = 50) -> list[VersionInfo]:
-        """The newest `count` versions of the history, newest first. `Owner.undo` goes back to one that has `rows`."""
-        from strongroom.versions import newest_versions
-
-        async with self._session.lock:
-            return await newest_versions(self._session, count)
-
-    async def unlock(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> Owner:
-        """The account with its root secret, for whatever changes who may read and write; use as `async with`.
-
-        Needs the passphrase or recovery code, unless this vault has just been opened with it. Raises WrongSecret.
-        """
-        from strongroom.owner import Owner
-        from strongroom.unlocking import with_secrets
-
-        given = passphrase is not None or code is not None
-        opener = self._opener if self._opener and not given else with_secrets(passphrase, code)
-        async with self._session.lock:
-            return await Owner.unlock(self._session, self.name, opener)
-
-    def recovery_kit(self, code: RecoveryCode, *, two_secret: bool = False) -> Kit:
-        """A kit for the recovery code that the account has, which is not checked; `kit_renewal` makes a new code.
-
-        Its anchor is the newest state that this device has accepted.
-        """
-        from strongroom.witnessing import WITNESS
-        from strongroom_protocol.keys.kit import Kit
-        from strongroom_protocol.manifest.slots import SlotKind
-
-        witness = self._session.state.get(WITNESS)
-        return Kit(
-            name=self.name, relay=self.relay, code=code, anchor=self.anchor(),
-            witness=None if witness is None else witness.decode(), time=now_ms(),
-            kind=SlotKind.BOTH if two_secret else SlotKind.RECOVERY,
-        )  # fmt: skip
-
-    async def refresh_login(self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None) -> None:
-        """Unlock again on a read-only device: admits it for reading for another while and fetches the newest state."""
-        async with await self.unlock(passphrase=passphrase, code=code) as owner:
-            self._opener = owner.opener
-
-    async def confirm_devices(
-        self, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None, device_name: str = ""
-    ) -> None:
-        """Accept the devices that `devices` lists now and make this device one of them.
-
-        Raises InvalidArgument when the relay shows another one meanwhile.
-        Needs the passphrase or recovery code, unless this vault has just been opened with it.
-        """
-        shown = [device.id for device in self._session.keyring.devices]  # unlocking fetches the newest state
-        async with await self.unlock(passphrase=passphrase, code=code) as owner:
-            await owner.confirm(device_name, shown)
-        self._opener = None
-        if self._outbox.waiting()[0]:  # of the device that this folder was before
-            self._sender.start()
 
     # Writing ------------------------------------------------------------------------------------------------------
 
@@ -600,45 +321,6 @@ class Vault:
             stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh, waiting=waiting,
             waiting_damaged=self._outbox.damaged(), problem=str(self._sender.error or ""),
         )  # fmt: skip
-
-    # Freshness ----------------------------------------------------------------------------------------------------
-
-    def anchor(self) -> Anchor:
-        """The state this device has accepted, for a new device of the account: `anchor().to_text()`."""
-        from strongroom import freshness
-
-        return freshness.anchor_of(self._session)
-
-    async def evidence(self) -> Evidence:
-        """The same with the relay's receipts, to be compared on another device; see `compare`."""
-        from strongroom import freshness
-
-        return await freshness.evidence_of(self._session)
-
-    async def compare(self, other: Evidence) -> None:
-        """Compare what the relay shows here with what it showed to another device of this account.
-
-        Raises UntrustedDataError when it shows the two different histories, or hides the newer state from this one.
-        """
-        from strongroom import freshness
-
-        async with self._session.lock:
-            await freshness.compare(self._session, other)
-
-    async def use_witness(self, address: str) -> None:
-        """Report to the witness at `URL#KEY` from now on. Raises what `ask_witness` raises; then nothing changes."""
-        from strongroom import witnessing
-
-        await witnessing.check(self._session, witnessing.WitnessAddress.parse(address))
-
-    async def ask_witness(self) -> bool:
-        """Weigh what the relay shows against this vault's witness; False when it has none.
-
-        Raises UntrustedDataError when the relay hides what some device has reported; RelayError.
-        """
-        from strongroom import witnessing
-
-        return await witnessing.check(self._session) is not None
 
     def _staged(self) -> None:
         self._outbox.staging -= 1

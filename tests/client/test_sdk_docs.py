@@ -38,7 +38,7 @@ def test_the_page_names_every_public_method_of_the_vault() -> None:
     from strongroom import Vault
 
     page = PAGE.read_text()
-    public = {name for name in vars(Vault) if not name.startswith("_")} - {"refresh_login", "damage"}
+    public = {name for name in dir(Vault) if not name.startswith("_")} - {"refresh_login", "damage"}
     assert {name for name in public if not re.search(rf"\b{name}\b", page)} == set()
 
 

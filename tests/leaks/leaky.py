@@ -88,8 +88,8 @@ def install() -> None:
 
     strongroom.importing.import_rows = leaky_import
     Vault.create = classmethod(leaky_create)  # type: ignore[method-assign, assignment]
-    Vault.confirm_devices = leaky_confirm  # type: ignore[method-assign]
-    Vault.close = leaky_close  # type: ignore[method-assign]
+    Vault.confirm_devices = leaky_confirm  # type: ignore[method-assign, assignment]
+    Vault.close = leaky_close  # type: ignore[method-assign, assignment]
     if "import" in sys.argv:
         for argument in sys.argv[2:]:
             LEAKED.update(dict.fromkeys(path.name for path in Path(argument).rglob("*")))
