@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from strongroom.fetching import fetch_keyrings
-from strongroom.session import DeviceKeys, Session
+from strongroom.session import AGAIN, DeviceKeys, Session
 from strongroom.state import State
 from strongroom.transport.base import LoginResponse, Transport
-from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.errors import Failure, ReadOnly, UntrustedDataError
 from strongroom_protocol.keys.epochs import open_epochs
 from strongroom_protocol.keys.root import Root
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
@@ -100,6 +100,9 @@ async def unlock_again(session: Session, name: str, opener: SecretsOrUnlock) -> 
         raise UntrustedDataError(Failure.ACCOUNT, "slots of another account", subject="slots")
     keyrings = await fetch_keyrings(session.transport, session.account, session.pin, session.keyrings)
     root = unlocked.root_for(keyrings[-1])
+    if session.device.id in keyrings[-1].revoked:  # spec: CLIENT-36
+        # Whoever has the secret may log in, but not as the device that was removed: it would read on under its keys.
+        raise ReadOnly("this device was removed from the account", hint=AGAIN)
     changes = parameters(unlocked.slots)
     if not session.may_write:
         session.guest_epoch = open_epochs(keyrings[-1], root.kem)[keyrings[-1].epoch].secret

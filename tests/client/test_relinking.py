@@ -165,7 +165,7 @@ async def test_a_removed_device_sends_what_waited_under_a_new_id(bench: Bench) -
 
 
 async def test_a_removed_device_is_never_confirmed_again(bench: Bench) -> None:
-    """Unlocking in its folder makes it a reader, under the id that no keyring takes back."""
+    """Not even to read: it is unlocked no more under the id that no keyring takes back."""
     first = await bench.create()
     removed = await bench.login("b", confirm=True)
     async with await bench.owner(first) as owner:
@@ -173,9 +173,8 @@ async def test_a_removed_device_is_never_confirmed_again(bench: Bench) -> None:
     keys = first.session.device.sign  # a relay that tells it all the same
     removed.session.transport.authenticate(keys.public, keys.sign)
     await removed.session.sync()
-    async with await bench.owner(removed) as owner:
-        with pytest.raises(ReadOnly) as caught:
-            await owner.confirm("back again")
+    with pytest.raises(ReadOnly) as caught:
+        await bench.owner(removed)
     assert "login --again" in caught.value.hint
 
 

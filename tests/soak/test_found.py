@@ -64,9 +64,11 @@ CHANGES: dict[str, Callable[[Owner, Device], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.spec("CLIENT-36")
 @pytest.mark.parametrize("what", CHANGES)
 async def test_a_removed_device_with_the_passphrase_is_told_so(bench: Bench, what: str) -> None:
-    """It knows that it was removed, its person has the passphrase: changing keys failed as if the relay had lied."""
+    """It knows that it was removed, its person has the passphrase: changing keys failed as if the relay had lied, and
+    later it read on as a guest under the keys that were removed."""
     first = await bench.create()
     gone = await bench.login("b", confirm=True)
     keys, other = gone.session.device.sign, first.session.device.sign
@@ -76,7 +78,12 @@ async def test_a_removed_device_with_the_passphrase_is_told_so(bench: Bench, wha
     gone.session.transport.authenticate(other.public, other.sign)  # a relay that helps lets it see its removal
     await gone.session.sync()
     gone.session.transport.authenticate(keys.public, keys.sign)
-    async with await bench.owner(gone) as owner:
-        with pytest.raises(ReadOnly):
+    with pytest.raises(ReadOnly):
+        async with await bench.owner(gone) as owner:
             await CHANGES[what](owner, first)
+    assert gone.session.guest_epoch is None
+    assert gone.session.state.get("guest-epoch") is None
+    gone.session.transport.authenticate(other.public, other.sign)
+    with pytest.raises(ReadOnly):  # whatever the relay helps with
+        await gone.snapshot()
     await first.add(talk("chat", 1))  # it has paused nobody by trying

@@ -94,7 +94,8 @@ class World(Keys):
         wire = self.phone(who).wire
         branch = wire.branch
         devices = [device for device in branch.newest.keyring.devices if device.id not in branch.blocked]
-        wire.help(devices[pick % len(devices)].sign_key)
+        if devices:  # all of them can be blocked for the moment
+            wire.help(devices[pick % len(devices)].sign_key)
 
     async def forge(self, who: int, pick: int) -> None:
         """A removed device signs the next head, and the relay shows it to another one."""
