@@ -57,12 +57,15 @@ if TYPE_CHECKING:
     from strongroom_protocol.rows.model import ConversationKind, DeleteKind, Kind, Op, Row
 
 __all__ = [
+    "QUICK",
     "Anchor",
     "Attachment",
+    "Backfill",
     "ChatMessage",
     "Columns",
     "ConversationKind",
     "DeleteKind",
+    "Depth",
     "DeviceInfo",
     "Evidence",
     "ImportRefused",
@@ -128,6 +131,9 @@ _PLACES = {
     "WrongSecret": ("strongroom_protocol.errors", "WrongSecret"),
     "Attachment": ("strongroom.records", "Attachment"),
     "ChatMessage": ("strongroom.records", "ChatMessage"),
+    "Backfill": ("strongroom.backfill", "Backfill"),
+    "Depth": ("strongroom.engine.depth", "Depth"),
+    "QUICK": ("strongroom.engine.depth", "QUICK"),
     "Columns": ("strongroom.columns", "Columns"),
     "ConversationKind": ("strongroom_protocol.rows.model", "ConversationKind"),
     "DeleteKind": ("strongroom_protocol.rows.model", "DeleteKind"),

@@ -111,6 +111,10 @@ class Outbox:
         _, rows, size = self._state.waiting()
         return rows, size
 
+    def since(self) -> int:
+        """When the oldest row that waits was appended (ms), 0 when none waits."""
+        return self._state.since()
+
     def damaged(self) -> int:
         """Entries that do not open any more."""
         return self._state.aside()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -98,12 +99,31 @@ Step = Literal["import", "restore", "verify", "export", "upload"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long step is. `total` is None where it is not known; `unit` says of what."""
+    """How far a long step is. `total` is None where it is not known; `unit` says of what.
+
+    `back_to`, of a restore: messages later than this (ms since 1970) are all here; 0: all messages are.
+    """
 
     step: Step
     done: int
     total: int | None
     unit: Literal["bytes", "records"]
+    back_to: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def measured(step: Step, progress: OnProgress | None) -> Callable[[int, int, int | None], None] | None:
+    """What reports (bytes done, bytes in all, how far back) as progress of a step."""
+    if progress is None:
+        return None
+    return lambda done, total, back_to: progress(Progress(step, done, total, "bytes", back_to))
+
+
+def counted(step: Step, total: int | None, progress: OnProgress) -> Callable[[int], None]:
+    """What reports bytes done as progress of a step."""
+    return lambda done: progress(Progress(step, done, total, "bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +192,8 @@ class Status:
     is hidden: `pinned` (this device goes on from its own commits), `unproven`, `anchor of DATE`, `witnessed at DATE`;
     `alarm` is what the witness contradicts. `fresh` is false when the relay could not be asked now; then `chats` and
     what follows may be 0.
-    `waiting` rows are on this device only, and `problem` says why if saving them fails.
+    `waiting` rows are on this device only, the oldest since `waiting_since`, and `problem` says why if saving them
+    fails. When none waits, everything that was appended here is safe.
     """
 
     account: str
@@ -199,6 +220,7 @@ class Status:
     devices: tuple[DeviceInfo, ...]
     fresh: bool
     waiting: int
+    waiting_since: int
     waiting_damaged: int
     problem: str
 

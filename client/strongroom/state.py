@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +17,18 @@ from types import TracebackType
 
 from strongroom_protocol.errors import CallError, NotFound, StorageFull, UpgradeRequired, VaultLocked
 
-SCHEMA = 2
+SCHEMA = 3
 _DATABASE = "device.db"
 FILES = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", "lock")
 """What a state consists of on disk."""
 
 # AUTOINCREMENT: the number of an entry that was committed is never given to another one.
-_OUTBOX = "CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, sealed BLOB NOT NULL)"
+_CHANGES = (
+    "CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, sealed BLOB NOT NULL)",
+    "ALTER TABLE outbox ADD COLUMN at INTEGER NOT NULL DEFAULT 0",  # ms since 1970
+)
+"""What leads from each version of the schema to the next; the first is 0, an empty file."""
 
 
 class State:
@@ -45,9 +51,7 @@ class State:
             os.close(descriptor)
             database = _connect(folder)
             with _translated(), database:
-                database.execute("CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
-                database.execute(_OUTBOX)
-                database.execute(f"PRAGMA user_version = {SCHEMA}")
+                _change(database, 0)
         except BaseException:
             os.close(lock)
             raise
@@ -91,9 +95,11 @@ class State:
 
     def add_entries(self, entries: Sequence[tuple[int, bytes]]) -> int:
         """Put entries (rows, sealed bytes) into the outbox, all or none, durably; the number of the last one."""
+        at = time.time_ns() // 1_000_000
         with _translated(), self._database:
-            for entry in entries:
-                last = self._database.execute("INSERT INTO outbox(rows, sealed) VALUES(?, ?)", entry).lastrowid
+            for rows, sealed in entries:
+                entry = (rows, sealed, at)
+                last = self._database.execute("INSERT INTO outbox(rows, sealed, at) VALUES(?, ?, ?)", entry).lastrowid
         return last or 0
 
     def entries(self) -> Iterator[tuple[int, int, bytes]]:
@@ -115,6 +121,11 @@ class State:
         query = "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(length(sealed)), 0) FROM outbox WHERE id > 0"
         entries, rows, size = self._database.execute(query).fetchone()
         return entries, rows, size
+
+    def since(self) -> int:
+        """When the oldest entry was put into the outbox, by this device's clock (ms); 0: there is none, or not known."""
+        (at,) = self._database.execute("SELECT coalesce(min(at), 0) FROM outbox WHERE id > 0").fetchone()
+        return int(at)
 
     def aside(self) -> int:
         """Entries that were set aside."""
@@ -141,16 +152,21 @@ def _checked(folder: Path) -> sqlite3.Connection:
             (version,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         raise CallError("the vault's state cannot be read", hint="log in again in a new folder") from error
-    if version == 1:
-        with _translated(), database:
-            database.execute(_OUTBOX)
-            database.execute(f"PRAGMA user_version = {SCHEMA}")
-    if version in (1, SCHEMA):
+    if 0 < version <= SCHEMA:
+        if version < SCHEMA:
+            with _translated(), database:
+                _change(database, version)
         return database
     database.close()
     if version > SCHEMA:
         raise UpgradeRequired(f"vault state version {version} is newer than {SCHEMA}")
     raise CallError("the vault in that folder was never finished", hint="remove the folder and start again")
+
+
+def _change(database: sqlite3.Connection, version: int) -> None:
+    for statement in _CHANGES[version:]:
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

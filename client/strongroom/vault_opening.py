@@ -19,6 +19,7 @@ from strongroom_protocol.keys import names
 from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 
 if TYPE_CHECKING:
+    from strongroom.backfill import Backfill
     from strongroom.linking import OnLink
     from strongroom.unlocking import SecretsOrUnlock
     from strongroom_protocol.manifest.anchor import Anchor
@@ -36,6 +37,7 @@ class Opened:
         self._sender = Sender(session, self._outbox)
         self._reader = Reader(session, self._outbox)
         self._opener = opener  # of a login that waits for its confirmation
+        self._backfill: Backfill | None = None
         self._closed = False
         self._last: dict[str, tuple[int, int]] = {}  # time and seq of the message appended last, by chat
         self.name = name
@@ -183,6 +185,8 @@ class Opened:
 
                 await witnessing.report(self._session, closing=True)
         finally:
+            if self._backfill is not None:
+                await self._backfill.stop()
             await self._sender.stop()
             await self._session.transport.close()
             self._session.state.close()

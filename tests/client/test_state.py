@@ -60,6 +60,29 @@ def test_a_newer_state(tmp_path: Path) -> None:
             State.open(tmp_path / "v")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_state_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    """Nothing of it is lost; when an old entry was added is not known."""
+    before = State.create(tmp_path / "v")
+    before.put({"pin": b"x"})
+    before.close()
+    with sqlite3.connect(tmp_path / "v" / "device.db") as database:
+        if version == 1:
+            database.execute("DROP TABLE outbox")
+        else:
+            database.execute("ALTER TABLE outbox DROP COLUMN at")
+            database.execute("INSERT INTO outbox(rows, sealed) VALUES(3, x'00')")
+        database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+    with State.open(tmp_path / "v") as state:
+        assert state.get("pin") == b"x"
+        assert state.waiting() == (version - 1, 3 * (version - 1), version - 1)
+        assert state.since() == 0
+        state.add_entries([(1, b"y")])
+        assert state.waiting()[0] == version
+    State.open(tmp_path / "v").close()
+
+
 def test_attack_099_only_the_owner_can_read_it(tmp_path: Path) -> None:
     State.create(tmp_path / "v").close()
     assert (tmp_path / "v").stat().st_mode & 0o077 == 0

@@ -62,7 +62,7 @@ def _lines(status: Status, watched: bool) -> list[str]:
     known = status.freshness + ("; the witness knows nothing newer" if watched else "")
     lines = [
         f"account   {safe(status.name)} on {status.relay}",
-        f"saved     everything committed up to {moment(status.saved)} UTC",
+        f"safe      {_safe(status)}",
         f"age       newest state is from {ago(status.age_ms)}, relay last asked {_asked(status, now)}",
         f"freshness {known}",
         f"contents  {status.chats:,} chats, {status.rows:,} records",
@@ -76,13 +76,23 @@ def _lines(status: Status, watched: bool) -> list[str]:
         lines.append(f"ALARM     {safe(status.alarm)}")
     if status.waiting:
         lines.append(
-            f"waiting   {status.waiting:,} records are on this device only: {safe(status.problem or 'soon saved')}"
+            f"waiting   {status.waiting:,} records are on this device only, the first since "
+            f"{ago(max(0, now - status.waiting_since))}: {safe(status.problem or 'soon saved')}"
         )
     if status.waiting_damaged:
         lines.append(f"damaged   {status.waiting_damaged:,} entries of the outbox cannot be read; they are kept")
     if not status.fresh:
         lines.append("relay not reached: this is what the device last saw")
     return lines
+
+
+def _safe(status: Status) -> str:
+    """The freshness receipt in words: up to when, where, and by whose signature."""
+    what = "what this device appended before that" if status.waiting else "everything this device appended"
+    return (
+        f"everything committed up to {moment(status.saved)} UTC, and {what}, is at the relay, "
+        f"which signed for version {status.version:,} at {moment(status.accepted)} UTC"
+    )
 
 
 def _asked(status: Status, now: int) -> str:

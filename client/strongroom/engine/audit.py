@@ -1,13 +1,18 @@
-"""Going through everything a version reaches: for `verify` from the relay alone, for `restore` into the cache."""
+"""Going through what a version reaches: for `verify` from the relay alone, for `restore` into the cache.
+
+What leads to other objects comes first, then segments by their newest message, latest first, then files in that order:
+an interrupted restore has the end of every history, not its beginning.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.cache import Cache
+from strongroom.engine.depth import FULL, Depth, chance
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.refs import ObjectRef
@@ -22,13 +27,21 @@ GROUP_BYTES = 8 * 1024 * 1024
 
 Group = list[tuple[ObjectRef, ObjectType]]
 
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+CONTENT = (ObjectType.SEGMENT, ObjectType.MEDIA)
+
+Progress = Callable[[int, int, int | None], None]
+"""Called with bytes done, bytes in all, and the time (ms) after which all messages were gone through, if known."""
+
+Gate = Callable[[], Awaitable[None]]
+"""Awaited before more is fetched: it returns when going on is wanted."""
 
 
 @dataclass(slots=True)
 class Audit:
-    """What was found. `damaged`: object name (hex) to the class of failure; `frames_lost` of `frames`."""
+    """What was found. `damaged`: object name (hex) to the class of failure; `frames_lost` of `frames`.
+
+    Of `content` objects, `examined` were fetched and opened, and `asked` more were there as far as their header.
+    """
 
     objects: int = 0
     bytes: int = 0
@@ -36,19 +49,27 @@ class Audit:
     rows: int = 0
     frames_lost: int = 0
     rows_lost: int = 0
+    content: int = 0
+    examined: int = 0
+    asked: int = 0
     damaged: dict[str, Failure] = field(default_factory=dict)
+
+    def chance(self, lost: int) -> float:
+        """How likely this verification was to notice, had `lost` of the content objects been lost or damaged."""
+        return chance(self.content, self.examined, lost)
 
 
 async def audit(
-    snapshot: Snapshot, *, keep: Cache | None = None, media: bool = True, progress: Progress | None = None
-) -> Audit:
-    """Fetch every object, compare its name, open every seal, parse every frame; with `keep`, store what came.
+    snapshot: Snapshot, *, keep: Cache | None = None, media: bool = True, depth: Depth = FULL,
+    progress: Progress | None = None, gate: Gate | None = None,
+) -> Audit:  # fmt: skip
+    """Fetch what `depth` says, compare its names, open every seal, parse every frame; with `keep`, store what came.
 
     Nothing stops at the first damage. A damaged segment is kept too: its good frames are still read by digest. Without
     `media` files are left where they are. What is fetched next is on its way while the last is examined.
     """
     report = Audit()
-    refs = [item async for item in snapshot.objects() if media or item[1] is not ObjectType.MEDIA]
+    found = [item async for item in snapshot.objects() if media or item[1] is not ObjectType.MEDIA]
     held: defaultdict[bytes, list[Entry]] = defaultdict(list)
     for run in snapshot.root.runs:
         for entry in await snapshot.entries(run):
@@ -59,17 +80,25 @@ async def audit(
     report.rows += sum(entry.rows for entry in snapshot.body.tail)
     report.damaged |= snapshot.source.damage
     batches = {entry.ref.name.hex(): entry.rows for entry in snapshot.body.tail}
+    latest = _latest(held)
+    content = [item for item in found if item[1] in CONTENT]
+    content.sort(key=lambda item: (item[1] is ObjectType.MEDIA, -latest.get(item[0].name, _NEVER)))
+    drawn, others = depth.draw(content)
+    report.content, report.examined = len(content), len(drawn)
+    refs = [item for item in found if item[1] not in CONTENT] + drawn
     total, done = sum(ref.size for ref, _ in refs), 0
     groups = list(_groups(refs))
-    ahead = _fetch(snapshot, groups, 0)
+    ahead = _fetch(snapshot, groups, 0, gate)
     try:
         for place, group in enumerate(groups):
             answers = await ahead
-            ahead = _fetch(snapshot, groups, place + 1)
+            ahead = _fetch(snapshot, groups, place + 1, gate)
             await asyncio.to_thread(_examine_group, report, snapshot, group, answers, held, keep)
             done += sum(ref.size for ref, _ in group)
             if progress is not None:
-                progress(done, total)
+                progress(done, total, _back_to(groups[place + 1] if place + 1 < len(groups) else [], latest))
+        if depth.presence:
+            await _ask(report, snapshot, others, held)
     finally:
         ahead.cancel()
         await asyncio.gather(ahead, return_exceptions=True)
@@ -77,9 +106,57 @@ async def audit(
     return report
 
 
-def _fetch(snapshot: Snapshot, groups: Sequence[Group], place: int) -> asyncio.Future[list[bytes | None]]:
+_NEVER = 2**63
+"""Later than anything: what only the tail names."""
+
+
+def _latest(held: Mapping[bytes, Sequence[Entry]]) -> dict[bytes, int]:
+    """The time of the newest row of every segment, and of the newest message that names a part of media."""
+    latest: dict[bytes, int] = {}
+    for segment, entries in held.items():
+        for _, frame in entries:
+            for name in (segment, *(part.name for part in frame.media)):
+                latest[name] = max(frame.last, latest.get(name, 0))
+    return latest
+
+
+def _back_to(following: Group, latest: Mapping[bytes, int]) -> int | None:
+    """Every message later than this was gone through; 0 when only files are left, None while it is not known."""
+    if not following:
+        return 0
+    ref, kind = following[0]
+    return 0 if kind is ObjectType.MEDIA else latest.get(ref.name)
+
+
+async def _ask(
+    report: Audit, snapshot: Snapshot, refs: Sequence[tuple[ObjectRef, ObjectType]], held: dict[bytes, list[Entry]]
+) -> None:
+    """Read the header of each object, and nothing of its content: only somebody who kept the object has it."""
+    headers = await snapshot.source.headers([ref.name for ref, _ in refs])
+    report.asked = len(refs)
+    for (ref, kind), header in zip(refs, headers, strict=True):
+        name, source = ref.name.hex(), snapshot.source
+        try:
+            if header is None:  # spec: VER-1
+                raise UntrustedDataError(Failure.MISSING, "the relay does not have it", subject=name)
+            ObjectOpener(source.epochs, source.account, header, kind, subject=name)
+        except UntrustedDataError as error:
+            report.damaged.setdefault(name, error.failure)
+            report.frames_lost += len(held.get(ref.name, []))
+            report.rows_lost += sum(frame.rows for _, frame in held.get(ref.name, []))
+
+
+def _fetch(
+    snapshot: Snapshot, groups: Sequence[Group], place: int, gate: Gate | None
+) -> asyncio.Future[list[bytes | None]]:
     refs = [ref for ref, _ in groups[place]] if place < len(groups) else []
-    return asyncio.ensure_future(snapshot.source.whole(refs))
+
+    async def whole() -> list[bytes | None]:
+        if gate is not None and refs:
+            await gate()
+        return await snapshot.source.whole(refs)
+
+    return asyncio.ensure_future(whole())
 
 
 def _examine_group(

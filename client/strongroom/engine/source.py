@@ -73,6 +73,10 @@ class ObjectSource:
                     kept[index] = kept[index] if data is None else data
         return kept
 
+    async def headers(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """The headers of objects, by the relay's word alone; None where there are none."""
+        return await self._ranges([(name, 0, HEADER_BYTES) for name in names], cached=False)
+
     async def chunks(self, kind: ObjectType, wanted: Sequence[Wanted]) -> list[bytes | UntrustedDataError]:
         """The contents of chunks of multi-chunk objects, in order; an error stands in the place of a bad one."""
         found = await self._chunks(kind, wanted, cached=not self.fresh)

@@ -1,0 +1,86 @@
+"""What an app shows of a vault: the part of `vault.Vault` that reads (docs/sdk.md)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strongroom.records import Attachment, ChatMessage, MessageRef, OnProgress, counted
+from strongroom.vault_account import Account
+from strongroom_protocol.engine.directory import DirectoryRow
+from strongroom_protocol.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from strongroom_protocol.seal.media import Media
+
+
+class Reading(Account):
+    """Chats, messages and files, at any place, however much of them is on this device."""
+
+    async def chats(self) -> list[DirectoryRow]:
+        """The chat list, newest first."""
+        return await self._reader.chats()
+
+    async def screen(
+        self, *, chats: int = 200, opened: int = 20, messages: int = 50
+    ) -> list[tuple[DirectoryRow, list[ChatMessage]]]:
+        """What an app shows first: the most recent chats (at most 256), the newest messages of the first `opened`.
+
+        A fixed number of round trips, however long the history is.
+        """
+        return await self._reader.screen(chats, opened, messages)
+
+    async def newest(self, chat: str, *, count: int = 50) -> list[ChatMessage]:
+        """The newest `count` messages of a chat (by id or title), oldest first. Raises NotFound."""
+        return await self._reader.newest(chat, count)
+
+    async def older(self, before: MessageRef | ChatMessage, *, count: int = 50) -> list[ChatMessage]:
+        """The `count` messages directly before one, oldest first: pages a chat backwards."""
+        return await self._reader.older(_ref(before), count)
+
+    async def around(self, chat: str, time: int, *, count: int = 25) -> list[ChatMessage]:
+        """Up to `count` messages before `time` (ms since 1970) and as many from it on, oldest first."""
+        return await self._reader.around(chat, time, count)
+
+    async def message(self, chat: str, ident: str, *, time: int | None = None) -> ChatMessage:
+        """One message by its id; its `time` saves searching the chat. Raises NotFound."""
+        return await self._reader.message(chat, ident, time)
+
+    def media(self, attachment: Attachment, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a file, from any position; each piece is verified before it is yielded.
+
+        Raises NotFound for a file that is not here (`attachment.state`), UntrustedDataError at the first bad byte.
+        """
+        from strongroom.media_reading import read
+
+        if offset < 0 or (length is not None and length < 0):
+            raise InvalidArgument("offset and length are not negative")
+        staged = self._outbox.folder
+        return read(self._session.source(), _media(attachment), offset, length, staged=staged)
+
+    async def save(self, attachment: Attachment, path: Path, *, progress: OnProgress | None = None) -> None:
+        """Write a file to `path`, whole or not at all; an interrupted one goes on where it was."""
+        from strongroom.media_reading import download
+
+        media = _media(attachment)
+        report = None if progress is None else counted("restore", media.size, progress)
+        await download(self._session.source(), media, Path(path), staged=self._outbox.folder, progress=report)
+
+    def damage(self) -> dict[str, str]:
+        """Objects that the last read could not use: name (hex) to class of failure."""
+        last = self._reader.last
+        return {} if last is None else {name: str(kind) for name, kind in last.source.damage.items()}
+
+
+def _ref(message: MessageRef | ChatMessage) -> MessageRef:
+    return message.ref if isinstance(message, ChatMessage) else message
+
+
+def _media(attachment: Attachment) -> Media:
+    from strongroom_protocol.seal.media import Media
+
+    descriptor = attachment.raw.get(22)
+    if type(descriptor) is not bytes:
+        raise NotFound(f"this file is not in the vault ({attachment.state})", hint=attachment.reason or "")
+    return Media.decode(descriptor)
