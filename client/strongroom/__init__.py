@@ -15,9 +15,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from strongroom.backfill import Backfill
     from strongroom.codes import new_recovery_code, recovery_code, recovery_code_text
     from strongroom.columns import Columns
     from strongroom.compose import member, message, title
+    from strongroom.engine.depth import Depth
     from strongroom.linking import LinkOffer
     from strongroom.owner import Owner
     from strongroom.records import (
@@ -57,7 +59,6 @@ if TYPE_CHECKING:
     from strongroom_protocol.rows.model import ConversationKind, DeleteKind, Kind, Op, Row
 
 __all__ = [
-    "QUICK",
     "Anchor",
     "Attachment",
     "Backfill",
@@ -133,7 +134,6 @@ _PLACES = {
     "ChatMessage": ("strongroom.records", "ChatMessage"),
     "Backfill": ("strongroom.backfill", "Backfill"),
     "Depth": ("strongroom.engine.depth", "Depth"),
-    "QUICK": ("strongroom.engine.depth", "QUICK"),
     "Columns": ("strongroom.columns", "Columns"),
     "ConversationKind": ("strongroom_protocol.rows.model", "ConversationKind"),
     "DeleteKind": ("strongroom_protocol.rows.model", "DeleteKind"),

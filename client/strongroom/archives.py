@@ -55,4 +55,4 @@ def _from(before: Added, progress: Callable[[Progress], None] | None) -> Callabl
 
 def _result(added: Added, report: ImportReport) -> ImportResult:
     written = {op.name.lower(): count for op, count in sorted(added.written.items()) if count}
-    return ImportResult(written, added.known, added.commits, report)
+    return ImportResult(written, added.known, added.commits, report, added.kept_out)

@@ -108,7 +108,11 @@ class Piece:
         clock, sequence = self._origin
         data = [portion.data for portion in portions]
         self._bytes += sum(map(len, data))
-        job = Job(conversation, data, newest, known, clock, self.session.device.id, sequence, self._place)
+        gone = history.forgotten(conversation)
+        job = Job(
+            conversation, data, newest, known, clock, self.session.device.id, sequence, self._place,
+            (gone.messages, gone.files, gone.facts),
+        )  # fmt: skip
         self._place += sum(portion.rows for portion in portions)
         sent = _Sent(conversation, first, last)
         self._sent[conversation].append(sent)

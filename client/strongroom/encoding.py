@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from strongroom.columns import unpack
 from strongroom.engine.cutting import split
-from strongroom.known import in_order, texts_of, unknown
+from strongroom.known import allowed, in_order, texts_of, unknown
 from strongroom_protocol.errors import UntrustedDataError
+from strongroom_protocol.rows.forget import Forgotten
 from strongroom_protocol.rows.frame import Codec, decode_frame, encode_frame
 from strongroom_protocol.rows.media_refs import part_refs
 from strongroom_protocol.rows.model import DeleteKind, Op
@@ -26,7 +27,8 @@ _SHOWN = (Op.PUT, Op.EDIT, Op.DELETE)
 
 
 class Job(NamedTuple):
-    """Rows of one conversation, in packed portions; `newest`: nothing later follows; and the origin of the first."""
+    """Rows of one conversation, in packed portions; `newest`: nothing later follows; the origin of the first;
+    and up to what times messages, files and facts were forgotten."""
 
     conversation: str
     portions: list[bytes]
@@ -36,6 +38,7 @@ class Job(NamedTuple):
     device: bytes
     sequence: int
     place: int
+    forgotten: tuple[int, int, int] = (-1, -1, -1)
 
 
 class Encoded(NamedTuple):
@@ -56,13 +59,15 @@ class Answer(NamedTuple):
     written: dict[int, int]
     known: int
     summary: bytes
+    kept_out: int = 0
 
 
 def encode(job: Job) -> Answer:
     """The rows that are new, as stored frames."""
-    fresh, known = unknown(rows_of(job.conversation, job.portions), list(_decoded(job)))
+    rows, kept_out = allowed(rows_of(job.conversation, job.portions), Forgotten(*job.forgotten))
+    fresh, known = (None, 0) if rows is None else unknown(rows, list(_decoded(job)))
     if fresh is None:
-        return Answer([], {}, known, b"")
+        return Answer([], {}, known, b"", kept_out)
     fresh.stamp(job.clock, job.device, job.sequence, job.place)
     frames = [
         Encoded(
@@ -71,7 +76,9 @@ def encode(job: Job) -> Answer:
         for part in split(fresh, newest=job.newest)
     ]
     written = dict(Counter(fresh.op)) if any(fresh.op) else {int(Op.PUT): len(fresh)}
-    return Answer(frames, written, known, encode_frame(fresh.conversation, _summary(fresh), codec=Codec.STORED))
+    return Answer(
+        frames, written, known, encode_frame(fresh.conversation, _summary(fresh), codec=Codec.STORED), kept_out
+    )
 
 
 def encode_packed(packed: bytes) -> bytes:

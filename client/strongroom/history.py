@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.refs import FrameRef
+from strongroom_protocol.rows.forget import NOTHING, Forgotten, marks_of
 from strongroom_protocol.rows.frame import encode_frame
 from strongroom_protocol.rows.ids import conversation_key
+from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
@@ -30,17 +32,29 @@ class History:
         for _, frames in base.tail:
             for frame in frames:
                 tail[conversation_key(frame.conversation)].append(frame)
+        for key, found in refs.items():
+            base.note(key, [mark for ref in found for mark in ref.forgets])
         return cls(base, refs, tail)
 
     async def frames(self, conversation: str, first: int, last: int) -> list[Frame]:
-        """Frames that hold every row from `first` to `last` (ms) that can be read."""
+        """Frames that hold every row from `first` to `last` (ms) that can be read and was not forgotten."""
         key = conversation_key(conversation)
-        return [*await self.base.frames(key, self._overlapping(key, first, last)), *self._tail.get(key, ())]
+        gone = self.forgotten(conversation)
+        tail = [shown for frame in self._tail.get(key, ()) if (shown := gone.shown(frame)) is not None]
+        return [*await self.base.frames(key, self._overlapping(key, first, last)), *tail]
+
+    def forgotten(self, conversation: str) -> Forgotten:
+        """What of a conversation is not to come back."""
+        key = conversation_key(conversation)
+        marks = [mark for ref in self._refs.get(key, ()) for mark in ref.forgets]
+        for frame in self._tail.get(key, ()):
+            marks += marks_of(frame)
+        return Forgotten.of(marks, Order(self.base.head.time).latest) if marks else NOTHING
 
     async def framed(self, conversation: str, first: int, last: int) -> list[bytes]:
         """The same frames as they are stored, opened but not parsed; damaged ones are noted and left out."""
         key = conversation_key(conversation)
-        if self.base.discards:  # what was undone is not known, so frames are looked into
+        if self.base.discards or self.forgotten(conversation):  # some rows do not count, so frames are looked into
             frames = await self.frames(conversation, first, last)
             return [encode_frame(frame.conversation, frame) for frame in frames]
         wanted = [(ref.segment, ref.chunk) for ref in self._overlapping(key, first, last)]

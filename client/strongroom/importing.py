@@ -18,7 +18,7 @@ from strongroom.engine.fold import fold, merge_full_levels, write_run
 from strongroom.engine.run_writer import media_of
 from strongroom.history import History
 from strongroom.intake import Chunk, Intake, Taken
-from strongroom.known import texts_of, unknown
+from strongroom.known import allowed, texts_of, unknown
 from strongroom.run_output import BATCH_ROWS as BATCH_ROWS
 from strongroom.session import Session
 from strongroom.worker import Worker
@@ -60,15 +60,20 @@ Files = Callable[[str], BinaryIO | None]
 
 @dataclass(slots=True)
 class Added:
-    """Rows written, by operation; messages that were there already; commits."""
+    """Rows written, by operation; messages that were there already; commits; messages kept out, since they or all of
+    their time were erased."""
 
     written: defaultdict[Op, int] = field(default_factory=lambda: defaultdict(int))
     known: int = 0
     commits: int = 0
+    kept_out: int = 0
 
     def plus(self, other: Added) -> Added:
         """Both together."""
-        both = Added(known=self.known + other.known, commits=self.commits + other.commits)
+        both = Added(
+            known=self.known + other.known, commits=self.commits + other.commits,
+            kept_out=self.kept_out + other.kept_out,
+        )  # fmt: skip
         both.count(self.written, 0)
         both.count(other.written, 0)
         return both
@@ -134,6 +139,7 @@ async def _bulk(session: Session, intake: Intake, worker: Worker, added: Added) 
         added.commits += 1
     for _, answer in piece.answers:
         added.count(answer.written, answer.known)
+        added.kept_out += answer.kept_out
     intake.committed = intake.rows - intake.waiting
 
 
@@ -153,17 +159,21 @@ async def _small(session: Session, intake: Intake, added: Added) -> None:
     """One commit of what fits into memory as it is, compared again with the history when the race for it is lost."""
     taken = list(intake.rest())
     written: Counter[int] = Counter()
-    known = 0
+    known = kept_out = 0
 
     async def build(change: Change) -> bool:
-        nonlocal known
-        known = 0
+        nonlocal known, kept_out
+        known = kept_out = 0
         written.clear()
         fresh: dict[bytes, Frame] = {}
         history = await History.of(change.base)
         for frame in map(_frame, taken):
+            shown, out = allowed(frame, history.forgotten(frame.conversation))
+            kept_out += out
+            if shown is None:
+                continue
             there = await history.frames(frame.conversation, frame.time[0], frame.time[-1])
-            rest, found = unknown(frame, there)
+            rest, found = unknown(shown, there)
             known += found
             if rest is not None:
                 rest.id = texts_of(rest.id)
@@ -180,6 +190,7 @@ async def _small(session: Session, intake: Intake, added: Added) -> None:
     if taken and await commit(session, build) is not None:
         added.commits += 1
     added.count(written, known)
+    added.kept_out += kept_out
 
 
 def _frame(taken: Taken) -> Frame:

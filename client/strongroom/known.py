@@ -13,6 +13,7 @@ from typing import Any
 
 from strongroom.engine.erasing import Erasures
 from strongroom_protocol.rows.detail import AT
+from strongroom_protocol.rows.forget import Forgotten
 from strongroom_protocol.rows.media_refs import MEDIA, attachments, with_attachments
 from strongroom_protocol.rows.model import Detail, Op, Row
 from strongroom_protocol.rows.table import Frame
@@ -63,6 +64,15 @@ def unknown(rows: Frame, known: Sequence[Frame]) -> tuple[Frame | None, int]:
             operations.add(identity)
             fresh.append(row)
     return (in_order(Frame.from_rows(rows.conversation, fresh)) if fresh else None), found
+
+
+def allowed(rows: Frame, gone: Forgotten) -> tuple[Frame | None, int]:
+    """The rows of an import that may come into the history, and how many messages are kept out: what was forgotten
+    stays forgotten, whatever export has it."""
+    if not gone:
+        return rows, 0
+    out = sum(op == Op.PUT and gone.hides(op, time) for op, time in zip(rows.op, rows.time, strict=True))
+    return gone.shown(rows), out
 
 
 def _erased(known: Sequence[Frame]) -> Erasures | None:

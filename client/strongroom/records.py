@@ -128,12 +128,14 @@ def counted(step: Step, total: int | None, progress: OnProgress) -> Callable[[in
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import did: records written by operation, messages that were there already, commits, what was read."""
+    """What an import did: records written by operation, messages that were there already, commits, what was read, and
+    messages kept out because they were erased with their chat or with all that was as old."""
 
     written: dict[str, int]
     known: int
     commits: int
     report: ImportReport
+    kept_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

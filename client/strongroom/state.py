@@ -123,7 +123,7 @@ class State:
         return entries, rows, size
 
     def since(self) -> int:
-        """When the oldest entry was put into the outbox, by this device's clock (ms); 0: there is none, or not known."""
+        """When the oldest entry came into the outbox, by this device's clock (ms); 0: none has, or not known."""
         (at,) = self._database.execute("SELECT coalesce(min(at), 0) FROM outbox WHERE id > 0").fetchone()
         return int(at)
 

@@ -65,7 +65,7 @@ class Vault(Writing):
     async def verify(self, depth: Depth | None = None, *, progress: OnProgress | None = None) -> Audit:
         """Fetch and check every byte from the relay, whatever this device has already.
 
-        `strongroom.QUICK` fetches only what says what there is, and of everything else the header; `Depth.sample(5)`
+        `Depth.quick()` fetches only what says what there is, and of everything else the header; `Depth.sample(5)`
         five percent of the content, drawn at random: `Audit.chance` says what finding nothing is worth then.
         """
         from strongroom.engine.audit import audit
@@ -115,5 +115,6 @@ class Vault(Writing):
             alarm=(session.state.get(witnessing.ALARM) or b"").decode(), chats=len(rows),
             rows=sum(row.rows for row in rows), runs=runs, tail=tail,
             stored=stored, cap=cap, objects=objects, devices=self.devices(), fresh=fresh, waiting=waiting,
-            waiting_since=self._outbox.since(), waiting_damaged=self._outbox.damaged(), problem=str(self._sender.error or ""),
+            waiting_since=self._outbox.since(), waiting_damaged=self._outbox.damaged(),
+            problem=str(self._sender.error or ""),
         )  # fmt: skip

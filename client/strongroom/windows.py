@@ -40,10 +40,11 @@ async def find(snapshot: Snapshot, chat: str, ident: str, *, time: int | None = 
 
 
 async def _time_of(snapshot: Snapshot, key: bytes, ident: str) -> int | None:
+    refs = await snapshot.refs(key)
     for frame in snapshot.tail_frames(key):
         if ident in frame.id:
             return frame.time[frame.id.index(ident)]
-    for ref in sorted(await snapshot.refs(key), key=lambda ref: ref.last, reverse=True):
+    for ref in sorted(refs, key=lambda ref: ref.last, reverse=True):
         for frame in await snapshot.frames(key, [ref]):
             if ident in frame.id:
                 return frame.time[frame.id.index(ident)]
@@ -62,8 +63,8 @@ class _Window:
 
     async def read(self, count: int) -> list[Message]:
         key = conversation_key(self.chat)
-        frames = list(self.snapshot.tail_frames(key))
         unread = [ref for ref in await self.snapshot.refs(key) if ref.overlaps(self.first, self.last)]
+        frames = list(self.snapshot.tail_frames(key))
         unread.sort(key=lambda ref: ref.last if self.newest_first else -ref.first)  # the next one is at the end
         while unread and (missing := count - len(self._messages(frames, unread))) > 0:
             chosen: list[FrameRef] = []

@@ -41,8 +41,10 @@ def test_each_depth_in_words(grace: Person) -> None:
     assert " %\n" in said
 
 
-@pytest.mark.parametrize("options", [("--sample", "0"), ("--sample", "101%"), ("--sample", "some"), ("--quick", "--full"),
-                                     ("--quick", "--sample", "5")])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [("--sample", "0"), ("--sample", "101%"), ("--sample", "x"), ("--quick", "--full"), ("--quick", "--sample", "5")],
+)
 def test_depths_that_are_none(grace: Person, options: tuple[str, ...]) -> None:
     refused = grace.run("verify", *options, "--vault", "vault", expect=2)
     assert "--sample" in refused.err or "exclude" in refused.err

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adversary.hostile import Hostile
-from strongroom import QUICK, Depth, InvalidArgument, Progress, RelayUnreachable
+from strongroom import Depth, InvalidArgument, Progress, RelayUnreachable
 from strongroom.backfill import Backfill
 from strongroom.commit import commit
 from strongroom.engine import compaction
@@ -71,14 +71,14 @@ async def test_quick_finds_every_object_that_is_gone_without_fetching_content(sc
     assert (full.damaged, full.content, full.examined, full.asked) == ({}, len(scene.content), len(scene.content), 0)
     assert full.chance(1) == 1
     scene.bodies.clear()
-    quick = await vault.verify(QUICK)
+    quick = await vault.verify(Depth.quick())
     assert (quick.damaged, quick.examined, quick.asked) == ({}, 0, len(scene.content))
     assert (quick.frames, quick.rows) == (full.frames, full.rows)
     assert quick.chance(len(scene.content)) == 0  # of content it promises nothing
     assert not scene.bodies & set(scene.content)
     for name in scene.content:
         scene.lost = {name}
-        found = await vault.verify(QUICK)
+        found = await vault.verify(Depth.quick())
         assert found.damaged == {name.hex(): Failure.MISSING}
         assert (found.rows_lost > 0) == (name in scene.segments)
 
@@ -89,7 +89,7 @@ async def test_quick_finds_a_header_that_is_not_ours(scene: Scene) -> None:
         return [wrong[n] if item[0] == scene.content[1] else honest[n] for n, item in enumerate(ranges)]
 
     scene.relay.replace("read", other)
-    assert (await scene.device.vault.verify(QUICK)).damaged == {scene.content[1].hex(): Failure.COMMITMENT}
+    assert (await scene.device.vault.verify(Depth.quick())).damaged == {scene.content[1].hex(): Failure.COMMITMENT}
 
 
 async def test_quick_finds_a_damaged_structure(scene: Scene) -> None:
@@ -100,7 +100,7 @@ async def test_quick_finds_a_damaged_structure(scene: Scene) -> None:
     assert structure
     for name in structure:
         scene.lost = {name}
-        assert name.hex() in (await scene.device.vault.verify(QUICK)).damaged
+        assert name.hex() in (await scene.device.vault.verify(Depth.quick())).damaged
 
 
 @pytest.mark.spec("VER-2")
@@ -147,7 +147,7 @@ def test_a_share_that_is_none(percent: float) -> None:
 def test_all_and_nothing() -> None:
     items = list(range(9))
     assert FULL.draw(items) == (items, [])
-    assert QUICK.draw(items) == ([], items)
+    assert Depth.quick().draw(items) == ([], items)
     assert Depth.sample(0.001).draw(items)[0] != []  # rounded up
     assert Depth.sample(50).draw([]) == ([], [])
 

@@ -45,9 +45,9 @@ def _percent(text: str) -> float:
 
 
 async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
-    from strongroom.engine.depth import FULL, QUICK, Depth
+    from strongroom.engine.depth import FULL, Depth
 
-    depth = QUICK if quick else FULL if percent is None else Depth.sample(percent)
+    depth = Depth.quick() if quick else FULL if percent is None else Depth.sample(percent)
     async with await given.open() as vault:
         with Meter("verifying", "bytes") as meter:
             found = await vault.verify(depth, progress=meter.on)

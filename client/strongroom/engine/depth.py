@@ -30,6 +30,11 @@ class Depth:
             raise InvalidArgument("a sample is more than 0 and at most 100 percent")
         return cls(percent / 100)
 
+    @classmethod
+    def quick(cls) -> Depth:
+        """No content, but of everything the header."""
+        return cls(0.0, presence=True)
+
     def draw(self, content: Sequence[T]) -> tuple[list[T], list[T]]:
         """What to fetch, rounded up, and the rest; both in the order given."""
         count = min(len(content), math.ceil(self.share * len(content)))
@@ -42,7 +47,6 @@ class Depth:
 
 
 FULL = Depth()
-QUICK = Depth(0.0, presence=True)
 
 
 def chance(population: int, examined: int, lost: int) -> float:

@@ -19,6 +19,7 @@ from strongroom_protocol.engine.directory import (
 from strongroom_protocol.engine.hot import HotPage
 from strongroom_protocol.engine.refs import FrameRef
 from strongroom_protocol.errors import IncompleteError
+from strongroom_protocol.rows.forget import Forgotten, Mark, marks_of, pruned
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.model import DeleteKind, Op, Origin, Row
@@ -88,7 +89,7 @@ async def _made_again(snapshot: Snapshot, wanted: Callable[[bytes], object] | No
         row: DirectoryRow | None = None
         refs = await snapshot.refs(key)
         for ref in refs:
-            for frame in await snapshot.frames(key, [ref]):
+            for frame in await snapshot.frames(key, [ref], stored=True):
                 row = described(frame, row, Order(snapshot.head.time))
         if row is not None:
             rows[key] = relocated(row, refs, ())
@@ -114,10 +115,35 @@ def described(frame: Frame, row: DirectoryRow | None, order: Order) -> Directory
     if row is None:
         key = conversation_key(frame.conversation)
         row = DirectoryRow(key, frame.conversation, "", 0, 0, "", "", 0, ())
-    for place, op in enumerate(frame.op):
+    row = replace(row, rows=row.rows + len(frame))
+    marks = marks_of(frame)
+    if marks:
+        row = _forgetting(row, marks, order)
+    shown = Forgotten.of(row.forgets, order.latest).shown(frame) if row.forgets else frame
+    if shown is None:
+        return row
+    for place, op in enumerate(shown.op):
         if op == Op.CONVERSATION:
-            row = _titled(frame.row(place), row, order)
-    return replace(_latest(frame, row), rows=row.rows + len(frame))
+            row = _titled(shown.row(place), row, order)
+    return _latest(shown, row)
+
+
+def is_gone(row: DirectoryRow, order: Order) -> bool:
+    """Whether a conversation was forgotten as a whole, and nothing has come to it since."""
+    if not row.forgets or row.title:
+        return False
+    return row.newest <= Forgotten.of(row.forgets, order.latest).facts
+
+
+def _forgetting(row: DirectoryRow, marks: Iterable[Mark], order: Order) -> DirectoryRow:
+    """What a list shows goes as soon as it is forgotten; the newest time stays, so that no chat moves in the list."""
+    row = replace(row, forgets=pruned((*row.forgets, *marks), order.latest))
+    gone = Forgotten.of(row.forgets, order.latest)
+    if row.newest <= gone.messages:
+        row = replace(row, preview="", sender="")
+    if row.named is None or row.named[0] <= gone.facts:
+        row = replace(row, title="", kind=0, named=None)
+    return row
 
 
 def _titled(found: Row, row: DirectoryRow, order: Order) -> DirectoryRow:

@@ -20,6 +20,8 @@ from strongroom.engine.run_writer import RunWriter
 from strongroom_protocol.engine.refs import FrameRef, ObjectRef
 from strongroom_protocol.engine.root import Run
 from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.rows.forget import Forgotten, Mark, pruned
+from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.chunks import chunked_length
 from strongroom_protocol.seal.objects import ObjectType
@@ -45,6 +47,9 @@ class Plan:
     groups: dict[bytes, list[Group]]
     erasures: dict[bytes, Erasures]
     segments: dict[bytes, ObjectRef]
+    forgets: dict[bytes, tuple[Mark, ...]] = field(default_factory=dict)
+    """What FORGET rows of the inputs say, of the conversations that have any."""
+    latest: int = 0
     condemned: set[bytes] = field(default_factory=set)
 
     @property
@@ -65,11 +70,15 @@ async def plan(change: Change, runs: Sequence[Run], rules: Rules) -> Plan:
         segments |= {ref.name: ref for ref in tops[0].segments}
         for key, frame in entries:
             frames[key].append((run.number, frame))
-    made = Plan({}, {}, segments)
+    made = Plan({}, {}, segments, latest=Order(base.head.time).latest)
     for key in sorted(frames):
         made.groups[key] = groups_of(frames[key], leisure=rules.leisure)
         if any(frame.erases for _, frame in frames[key]):
             made.erasures[key] = await _erase(change, key, made.groups[key], rules)
+        marks = tuple(mark for _, frame in frames[key] for mark in frame.forgets)
+        if marks:
+            made.forgets[key] = marks
+            await _forget(change, key, made.groups[key], rules, marks)
     live: defaultdict[bytes, int] = defaultdict(int)
     for groups in made.groups.values():
         for group in groups:
@@ -126,6 +135,31 @@ async def _erase(change: Change, key: bytes, groups: list[Group], rules: Rules) 
     return found
 
 
+async def _forget(
+    change: Change, key: bytes, groups: list[Group], rules: Rules, marks: Sequence[Mark]
+) -> None:  # fmt: skip
+    """Mark the groups that hold what FORGET rows of the inputs take out to be written anew.
+
+    A group that cannot be read stays: readers leave out what is forgotten wherever it lies.
+    """
+    latest = Order(change.base.head.time).latest
+    gone, needed = Forgotten.of(marks, latest), {*pruned(marks, latest)}
+    for group in groups:
+        if not (rules.finals or group.rewrite or not group.final):
+            continue
+        suspects = [ref for ref in group.frames if _may_hold(ref, gone)]
+        repeats = any(set(ref.forgets) - needed for ref in group.frames)
+        if not suspects and not repeats:
+            continue
+        frames = await _read(change, key, group)
+        if frames is not None and (repeats or any(map(gone.touches, frames))):
+            group.erasing = group.rewrite = True
+
+
+def _may_hold(frame: FrameRef, gone: Forgotten) -> bool:
+    return frame.first <= max(gone.messages, gone.facts) or (bool(frame.media) and frame.first <= gone.files)
+
+
 def _suspect(frame: FrameRef, times: Sequence[Message], lies: dict[Message, set[bytes]]) -> bool:
     """Whether a frame can hold rows that a tombstone erases. In a frame that a merge wrote, its own have done so."""
     start = bisect_left(times, (frame.first, ""))
@@ -134,7 +168,7 @@ def _suspect(frame: FrameRef, times: Sequence[Message], lies: dict[Message, set[
 
 
 async def _read(change: Change, key: bytes, group: Group) -> list[Frame] | None:
-    frames = await change.base.frames(key, group.frames)
+    frames = await change.base.frames(key, group.frames, stored=True)
     return frames if len(frames) == len(group.frames) else None
 
 
@@ -211,5 +245,8 @@ def _rewrite(made: Plan, writer: RunWriter, task: _Task, frames: Sequence[Frame 
     erasures = made.erasures.get(task.key)
     if erasures is not None and rows is not None:
         rows = erasures.kept(rows, without=group.without, more=group.more)
+    marks = made.forgets.get(task.key)
+    if marks is not None and rows is not None:
+        rows = Forgotten.of(marks, made.latest).kept(rows, marks, made.latest)
     if rows is not None:
         writer.add(task.key, rows, newest=group.newest)

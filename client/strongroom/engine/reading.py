@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from strongroom.engine.listing import Rows, described, read_rows, rows_of
+from strongroom.engine.listing import Rows, described, is_gone, read_rows, rows_of
 from strongroom.engine.rows import joined
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.directory import DirectoryRow
@@ -50,7 +50,7 @@ def _with_tail(snapshot: Snapshot, rows: Rows) -> list[DirectoryRow]:
         for frame in frames:
             key = conversation_key(frame.conversation)
             rows[key] = described(frame, rows.get(key), order)
-    return sorted(rows.values(), key=lambda row: (-row.newest, row.key))
+    return sorted((row for row in rows.values() if not is_gone(row, order)), key=lambda row: (-row.newest, row.key))
 
 
 async def newest(snapshot: Snapshot, row: DirectoryRow, count: int) -> Span:
@@ -63,10 +63,12 @@ async def newest_of(snapshot: Snapshot, rows: Sequence[DirectoryRow], count: int
 
     A frame's row count says how many frames to ask for; edits and deletions among the rows can make that too few.
     """
+    for row in rows:
+        snapshot.note(row.key, row.forgets)
     reads = [_Newest(row, snapshot.tail_frames(row.key)) for row in rows]
     while sum(read.plan(count) for read in reads):
         wanted = [(read.row.key, ref) for read in reads for ref in read.planned]
-        frames = await snapshot.frames_of(wanted)
+        frames = await snapshot.shown_of(wanted)
         for read in reads:
             taken, frames = frames[: len(read.planned)], frames[len(read.planned) :]
             read.take([frame for frame in taken if frame is not None])
@@ -122,8 +124,8 @@ class _Newest:
 
 async def spans(snapshot: Snapshot, key: bytes) -> AsyncIterator[Frame]:
     """All rows of a conversation in order of time, in pieces that never divide the rows of one instant."""
-    pending: list[Frame] = list(snapshot.tail_frames(key))
     refs = await snapshot.refs(key)
+    pending: list[Frame] = list(snapshot.tail_frames(key))
     for place, ref in enumerate(refs):
         pending += await snapshot.frames(key, [ref])
         following = refs[place + 1].first if place + 1 < len(refs) else None

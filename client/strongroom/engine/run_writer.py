@@ -16,6 +16,7 @@ from strongroom_protocol.engine.refs import ChunkRef, FrameRef, Mirrored, Object
 from strongroom_protocol.engine.root import Run
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.compression import LEVEL, LEVEL_TIGHT
+from strongroom_protocol.rows.forget import marks_of
 from strongroom_protocol.rows.frame import encode_frame
 from strongroom_protocol.rows.media_refs import part_refs
 from strongroom_protocol.rows.model import DeleteKind, Detail, Op
@@ -69,7 +70,7 @@ class RunWriter:
             framed = encode_frame(part.conversation, part, level=LEVEL_TIGHT if self.packed else LEVEL)
             media = media_of(part.detail)
             ref = FrameRef(
-                part.time[0], part.time[-1], len(part), b"", _UNSEALED, self.packed, erases(part), media
+                part.time[0], part.time[-1], len(part), b"", _UNSEALED, self.packed, erases(part), media, marks_of(part)
             )  # fmt: skip
             self._add(key, ref, framed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,9 +17,11 @@ from strongroom_protocol.engine.root import EngineRoot, Run
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.manifest.head import Head
 from strongroom_protocol.manifest.keyring import Discard
+from strongroom_protocol.rows.forget import NOTHING, Forgotten, Mark, marks_of
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.media_refs import part_refs
+from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.model import Origin
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
@@ -45,6 +47,7 @@ class Snapshot:
     _tops: dict[int, list[IndexTop]] = field(default_factory=dict)
     _hot: HotPage | None = None
     _pages: dict[bytes, tuple[DirectoryRow, ...]] = field(default_factory=dict)
+    _forgets: dict[bytes, tuple[Mark, ...]] = field(default_factory=dict)
 
     @classmethod
     async def load(
@@ -125,15 +128,44 @@ class Snapshot:
     async def refs(self, key: bytes) -> list[FrameRef]:
         """All frames of a conversation in all runs, by first time."""
         found = [frame for run in self.root.runs for _, frame in await self.entries(run, key)]
+        self.note(key, [mark for frame in found for mark in frame.forgets])
         return sorted(found, key=lambda frame: (frame.first, frame.last))
 
-    async def frames(self, key: bytes, refs: Sequence[FrameRef]) -> list[Frame]:
-        """The rows of these frames of one conversation; frames that are damaged are noted and left out."""
-        found = await self.frames_of([(key, ref) for ref in refs])
+    async def frames(self, key: bytes, refs: Sequence[FrameRef], *, stored: bool = False) -> list[Frame]:
+        """The rows of these frames of one conversation; frames that are damaged are noted and left out.
+
+        Without what was forgotten, unless they are wanted as they are `stored`, to be written anew.
+        """
+        if stored:
+            found = await self.frames_of([(key, ref) for ref in refs])
+        else:
+            found = await self.shown_of([(key, ref) for ref in refs])
         return [frame for frame in found if frame is not None]
 
+    async def shown_of(self, wanted: Sequence[Entry]) -> list[Frame | None]:
+        """`frames_of` without the rows that were forgotten; None in the place of a frame of which nothing is left."""
+        for key in {key for key, _ in wanted} - self._forgets.keys():
+            await self.refs(key)
+        frames = await self.frames_of(wanted)
+        return [
+            None if frame is None else self.forgotten(key).shown(frame)
+            for (key, _), frame in zip(wanted, frames, strict=True)
+        ]
+
+    def note(self, key: bytes, marks: Iterable[Mark]) -> None:
+        """What FORGET rows in runs say of a conversation, for who has read that already."""
+        self._forgets[key] = tuple(marks)
+
+    def forgotten(self, key: bytes) -> Forgotten:
+        """What of a conversation is forgotten, by the runs (`refs` or `note` has been called) and the tail."""
+        marks = [*self._forgets.get(key, ())]
+        for frame in self.stored_tail(key):
+            marks += marks_of(frame)
+        return Forgotten.of(marks, Order(self.head.time).latest) if marks else NOTHING
+
     async def frames_of(self, wanted: Sequence[Entry]) -> list[Frame | None]:
-        """Frames of any conversations in one batched read; None in the place of one that is damaged, which is noted."""
+        """Frames as they are stored, of any conversations, in one batched read; None in the place of one that is
+        damaged, which is noted."""
         contents = await self.source.chunks(ObjectType.SEGMENT, [(ref.segment, ref.chunk) for _, ref in wanted])
         frames: list[Frame | None] = []
         for (key, ref), content in zip(wanted, contents, strict=True):
@@ -159,7 +191,12 @@ class Snapshot:
         return frame
 
     def tail_frames(self, key: bytes) -> list[Frame]:
-        """The rows of a conversation that no run holds yet."""
+        """The rows of a conversation that no run holds yet, without what was forgotten (see `forgotten`)."""
+        gone = self.forgotten(key)
+        return [shown for frame in self.stored_tail(key) if (shown := gone.shown(frame)) is not None]
+
+    def stored_tail(self, key: bytes) -> list[Frame]:
+        """All rows of a conversation that no run holds yet."""
         return [frame for _, frames in self.tail for frame in frames if conversation_key(frame.conversation) == key]
 
     async def keys_in_runs(self) -> set[bytes]:
