@@ -6,6 +6,7 @@ that reaches its time has been read, since whatever changes a message lies at th
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.refs import FrameRef
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Message, Order, fold
-from strongroom_protocol.rows.model import TIME_MAX, Op
+from strongroom_protocol.rows.model import TIME_MAX
 from strongroom_protocol.rows.table import Frame
+
+
+ROWS = 64
+"""Rows of a frame that are merged first, where a page may need fewer."""
 
 
 async def backwards(snapshot: Snapshot, chat: str, *, until: int, count: int) -> list[Message]:
@@ -66,16 +71,16 @@ class _Window:
         unread = [ref for ref in await self.snapshot.refs(key) if ref.overlaps(self.first, self.last)]
         frames = list(self.snapshot.tail_frames(key))
         unread.sort(key=lambda ref: ref.last if self.newest_first else -ref.first)  # the next one is at the end
-        while unread and (missing := count - len(self._messages(frames, unread))) > 0:
+        while unread and (missing := count - len(self._messages(frames, unread, count))) > 0:
             chosen: list[FrameRef] = []
             while unread and missing > 0:
                 chosen.append(unread.pop())
                 missing -= chosen[-1].rows
             frames += await self.snapshot.frames(key, chosen)
-        return self._messages(frames, unread)
+        return self._messages(frames, unread, count)
 
-    def _messages(self, frames: Sequence[Frame], unread: Iterable[FrameRef]) -> list[Message]:
-        """The complete messages of what was read."""
+    def _messages(self, frames: Sequence[Frame], unread: Iterable[FrameRef], count: int) -> list[Message]:
+        """The complete messages of what was read: `count` from the asked-for end, or somewhat more, or all."""
         if not frames:
             return []
         first, last = self.first, self.last
@@ -83,5 +88,17 @@ class _Window:
             first = max([first, *(ref.last + 1 for ref in unread)])
         else:
             last = min([last, *(ref.first - 1 for ref in unread)])
-        rows = [row for row in joined(frames).rows() if first <= row.time <= last and row.op <= Op.REACT]
-        return list(fold(self.chat, rows, Order(self.snapshot.head.time)))
+        merged, order = joined(frames), Order(self.snapshot.head.time)
+        low, high = bisect_left(merged.time, first), bisect_right(merged.time, last)
+        taken = max(2 * count, ROWS)
+        while True:
+            # Whole instants: all that changes a message lies at its time. A frame holds many more rows than a page.
+            start, end = low, high
+            if self.newest_first and high - low > taken:
+                start = bisect_left(merged.time, merged.time[high - taken])
+            elif high - low > taken:
+                end = bisect_right(merged.time, merged.time[low + taken])
+            found = list(fold(self.chat, merged.slice(start, end).rows(), order))
+            if len(found) >= count or (start, end) == (low, high):
+                return found
+            taken *= 4
