@@ -84,11 +84,15 @@ class Reader:
     async def older(self, before: MessageRef, count: int) -> list[ChatMessage]:
         """The messages directly before one, oldest first."""
         _require_count(count)
-        # One more: the message itself is among those up to its own time.
-        found = await backwards(await self.current(), before.chat, until=before.time, count=count + 1)
-        known = [place for place, message in enumerate(found) if message.id == before.id]
-        ends = known[0] if known else sum(message.time < before.time for message in found)
-        return [ChatMessage.of(before.chat, message) for message in found[:ends]][-count:]
+        snapshot, wanted = await self.current(), count + 1
+        while True:
+            found = await backwards(snapshot, before.chat, until=before.time, count=wanted)
+            known = [place for place, message in enumerate(found) if message.id == before.id]
+            ends = known[0] if known else sum(message.time < before.time for message in found)
+            # Messages of the same instant may come after it: hundreds, where the source knows only the minute.
+            if ends >= count or len(found) < wanted:
+                return [ChatMessage.of(before.chat, message) for message in found[:ends]][-count:]
+            wanted = len(found) + count
 
     async def around(self, chat: str, time: int, count: int) -> list[ChatMessage]:
         """Up to `count` messages before `time` (ms) and as many from it on, oldest first."""
@@ -120,6 +124,11 @@ class Reader:
             _require_whole(snapshot)
             raise NotFound("no message of that chat has this id", hint="`strongroom show CHAT --json` lists ids")
         return ChatMessage.of(name, found)
+
+    async def find(self, chat: str) -> tuple[Snapshot, DirectoryRow]:
+        """The newest state, and a chat of it by id, else by title. Raises NotFound."""
+        snapshot = await self.current()
+        return snapshot, await self._find(snapshot, chat)
 
     async def _find(self, snapshot: Snapshot, chat: str) -> DirectoryRow:
         """By id, which reads one page of the directory at most, else by title. Raises NotFound."""
