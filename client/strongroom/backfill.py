@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 
 from strongroom.cache import Cache
-from strongroom.engine.audit import Gate, audit
+from strongroom.engine.audit import audit
+from strongroom.engine.examining import Gate
 from strongroom.reader import Reader
 from strongroom.records import OnProgress, Progress, Restored, measured
 from strongroom.session import Session
@@ -42,7 +43,7 @@ class Backfill:
         self._task = asyncio.create_task(
             restore(session, reader, media=media, progress=self._at, gate=self._gate), name="backfill"
         )
-        self._task.add_done_callback(lambda _: self._moved.set())
+        self._task.add_done_callback(self._ended)
 
     @property
     def paused(self) -> bool:
@@ -80,6 +81,11 @@ class Backfill:
 
     def _at(self, progress: Progress) -> None:
         self.progress = progress
+        self._moved.set()
+
+    def _ended(self, task: asyncio.Task[Restored]) -> None:
+        if not task.cancelled():
+            task.exception()  # told by `wait` to whoever asks; nobody has to
         self._moved.set()
 
     async def _gate(self) -> None:

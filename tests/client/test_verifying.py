@@ -162,7 +162,7 @@ async def _settled(running: Backfill) -> int:
 
 
 async def test_a_backfill_pauses_resumes_and_is_read_beside(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strongroom.engine.audit.GROUP_BYTES", 4096)
+    monkeypatch.setattr("strongroom.engine.examining.GROUP_BYTES", 4096)
     bench_vault = scene.device.vault
     running = await bench_vault.backfill()
     assert await bench_vault.backfill() is running
@@ -182,13 +182,17 @@ async def test_a_backfill_pauses_resumes_and_is_read_beside(scene: Scene, monkey
     restored = await running.wait()
     assert restored.audit.damaged == {}
     assert running.progress == Progress("restore", total, total, "bytes", back_to=0)
-    assert (await bench_vault.backfill()) is not running  # that one had ended
+    another = await bench_vault.backfill()
+    assert another is not running  # that one had ended
+    await another.stop()
 
 
-async def test_a_restore_brings_the_newest_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strongroom.engine.audit.GROUP_BYTES", 1)
-    seen: list[Progress] = []
-    await scene.device.vault.restore(progress=seen.append)
+async def test_a_backfill_brings_the_newest_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strongroom.engine.examining.GROUP_BYTES", 1)
+    running, seen = await scene.device.vault.backfill(), [Progress("restore", 0, None, "bytes")]
+    while not running.done:
+        seen.append(await running.moved())
+    await running.wait()
     back = [progress.back_to for progress in seen]
     known = [time for time in back if time is not None]
     assert back[0] is None  # the structure comes before
@@ -210,7 +214,7 @@ async def _content(scene: Scene) -> list[Any]:
 
 
 async def test_a_backfill_ends_with_what_stands_in_its_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strongroom.engine.audit.GROUP_BYTES", 4096)
+    monkeypatch.setattr("strongroom.engine.examining.GROUP_BYTES", 4096)
 
     def cut(*_: Any) -> Any:
         raise RelayUnreachable("gone")
