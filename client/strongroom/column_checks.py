@@ -54,7 +54,7 @@ def check_columns(part: Columns, number: int) -> None:
 
 def check_integers(part: Columns, number: int) -> None:
     """Raises InvalidArgument, naming the row, for an integer that is none or out of its range."""
-    for name, high in (*_INTEGERS, ("op", max(Op))):
+    for name, high in (*_INTEGERS, ("op", Op.SOURCE)):
         for place, value in enumerate(getattr(part, name) or ()):
             if not isinstance(value, int) or not 0 <= value <= high:
                 _refuse(number + place, f"{name} is not an integer from 0 to {high}")

@@ -78,7 +78,7 @@ def _stretch(column: Any, start: int, stop: int) -> Any:
 NAMES = tuple(column.name for column in fields(Columns))
 _AS_BYTES = ("kind", "flags", "op")  # 0…255
 _AS_LONGS = ("time", "seq", "ordinal")
-_BOUNDS = {"seq": SEQ_MAX, "ordinal": INDEX_MAX, "op": max(Op)}  # beyond what packing bounds by itself
+_BOUNDS = {"seq": SEQ_MAX, "ordinal": INDEX_MAX, "op": Op.SOURCE}  # beyond what packing bounds by itself
 
 
 class _TooLong(Exception):

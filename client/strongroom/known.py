@@ -72,7 +72,7 @@ def allowed(rows: Frame, gone: Forgotten) -> tuple[Frame | None, int]:
     if not gone:
         return rows, 0
     out = sum(op == Op.PUT and gone.hides(op, time) for op, time in zip(rows.op, rows.time, strict=True))
-    return gone.shown(rows), out
+    return gone.shown(rows), out  # spec: FORGET-5
 
 
 def _erased(known: Sequence[Frame]) -> Erasures | None:

@@ -45,6 +45,8 @@ class Writing(Reading):
         refs: list[MessageRef] = []
         for chat, given in rows:
             row = self._placed(chat, with_id(given))
+            if row.op == Op.FORGET:
+                raise InvalidArgument("what is forgotten is shown first", hint="see Vault.erasure and Vault.keep")
             chats.setdefault(chat, []).append(row)
             if row.op == Op.PUT:
                 refs.append(MessageRef(chat, row.id or "", row.time))

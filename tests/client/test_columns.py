@@ -106,7 +106,7 @@ GOOD: dict[str, Any] = {"conversation": "c", "time": [1000, 2000, 3000]}
         ("flags", [0, -1, 0]),
         ("ordinal", [0, INDEX_MAX + 1, 0]),
         ("seq", [0, SEQ_MAX + 1, 0]),
-        ("op", [0, 7, 0]),
+        ("op", [0, Op.FORGET, 0]),
         ("op", [0, Op.EDIT, 0]),
         ("raw", [None, "text", None]),
         ("raw", [None, bytes(LIMITS.raw_bytes + 1), None]),

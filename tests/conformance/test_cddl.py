@@ -48,8 +48,9 @@ SEALED = {
 }
 
 
-# pycddl 0.6 misjudges a choice between arrays or maps inside a map; these rules have only the stricter reader.
-BEYOND_PYCDDL = {"packed-details", "engine-root", "directory-rows", "hot-page"}
+# pycddl 0.6 misjudges a choice between arrays or maps inside a map, and an optional array at the end of one; these
+# rules have only the stricter reader.
+BEYOND_PYCDDL = {"packed-details", "engine-root", "directory-rows", "hot-page", "index-page"}
 
 
 @cache

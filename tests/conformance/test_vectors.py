@@ -61,6 +61,7 @@ MARKED = [
             "ENG-11",
             "ENG-12",
             "ENG-13",
+            "ENG-16",
         ),
     ),
     pytest.param("epochs", marks=pytest.mark.spec("EPOCH-1", "EPOCH-2", "KR-6")),
@@ -105,6 +106,7 @@ MARKED = [
             "OP-1",
             "OP-2",
             "OP-3",
+            "OP-4",
         ),
     ),
     pytest.param(
@@ -152,7 +154,7 @@ MARKED = [
     pytest.param(
         "index",
         marks=pytest.mark.spec(
-            "ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "ENG-1", "ENG-3", "ENG-4", "ENG-5", "ENG-10"
+            "ENC-6", "ENC-7", "ENC-9", "ENC-10", "ENC-12", "ENG-1", "ENG-3", "ENG-4", "ENG-5", "ENG-10", "ENG-16"
         ),
     ),
     pytest.param("kdf", marks=pytest.mark.spec("KDF-1", "KDF-2", "KDF-3", "KDF-6")),
@@ -231,6 +233,7 @@ MARKED = [
         ),
     ),
     pytest.param("merkle", marks=pytest.mark.spec("LOG-2", "LOG-3", "LOG-4")),
+    pytest.param("forget", marks=pytest.mark.spec("FORGET-1", "FORGET-2", "FORGET-3", "FORGET-4")),
     pytest.param("message-ids", marks=pytest.mark.spec("MSG-1", "MSG-2")),
     pytest.param("names", marks=pytest.mark.spec("KDF-4", "KDF-5")),
     pytest.param(

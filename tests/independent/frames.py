@@ -18,7 +18,7 @@ else:
 Json = dict[str, Any]
 MIB = 2**20
 DELTAS = (2, 3, 5, 20, 22, 23)
-RANGES = {1: 6, 2: 2**48 - 1, 3: 2**63 - 1, 4: 2, 5: 2**63 - 1, 9: 255, 16: 255, 17: 2**32 - 1, 18: 1,
+RANGES = {1: 7, 2: 2**48 - 1, 3: 2**63 - 1, 4: 2, 5: 2**63 - 1, 9: 255, 16: 255, 17: 2**32 - 1, 18: 1,
           20: 2**63 - 1, 22: 2**53 - 1, 23: 2**32 - 1}  # fmt: skip
 
 
@@ -333,6 +333,8 @@ def check_row(row: Json, marked: int, detail: Any, cddl: Cddl) -> None:
     if op == 1 and (not isinstance(detail, dict) or 1 not in detail):
         raise Bad("schema")
     if op == 3 and (row["kind"] > 1 or not row["text"]):
+        raise Bad("schema")
+    if op == 7 and row["kind"] > 2:
         raise Bad("schema")
     if marked:
         cddl.check(DETAILS.get(op, "message-detail"), detail)

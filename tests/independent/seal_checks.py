@@ -265,18 +265,41 @@ def page_parse(given: Json, cddl: Cddl) -> Json:
     cddl.check("index-page", page)
     found = []
     for key, entries in page:
-        for first, last, rows, segment, _, marks, parts in entries:
+        for first, last, rows, segment, _, marks, parts, *more in entries:
             names = [part[0] for part in parts]
             if segment >= len(top[3]) or first > last or any(a >= b for a, b in itertools.pairwise(names)):
                 raise Bad("schema")
+            gone = forgets(more[0] if more else [])
             found.append({
                 "key": key, "first": first, "last": last, "rows": rows, "segment": top[3][segment][0],
                 "packed": marks % 2, "erases": marks // 2, "media": names,
+                "forgets": gone,
             })  # fmt: skip
     order = [(frame["key"], frame["first"]) for frame in found]
     if order != sorted(order):
         raise Bad("schema")
     return {"frames": found}
+
+
+def forgets(marks: list[list[int]]) -> list[list[int]]:
+    if any(a >= b for a, b in itertools.pairwise(marks)):
+        raise Bad("schema")
+    return marks
+
+
+def forgotten(given: Json, _: Cddl) -> Json:
+    """Chapter 10: the latest time of each kind, none later than its own row's clock, none over a day ahead."""
+    found: list[list[int]] = []
+    until = {0: -1, 1: -1, 2: -1}
+    for kind, time, clock in given["rows"]:
+        mark = [kind, min(time, clock // 65_536)]
+        if mark not in found:
+            found.append(mark)
+        if mark[1] <= given["now"] + 24 * 3_600_000:
+            until[kind] = max(until[kind], mark[1])
+    messages, facts = max(until[0], until[2]), until[2]
+    hidden = [op == 7 or time <= (messages if op < 4 else facts) for op, time in given["asked"]]
+    return {"marks": sorted(found), "until": [messages, max(until[1], messages), facts], "hidden": hidden}
 
 
 def pages_for(given: Json, cddl: Cddl) -> Json:
@@ -300,6 +323,7 @@ def directory_parse(given: Json, cddl: Cddl) -> Json:
     return {
         "conversations": [row[2] for row in page[3]], "newest": [row[5] for row in page[3]],
         "segments": directory_rows(page), "named": [row[11] for row in page[3]],
+        "forgets": [forgets(row.get(12, [])) for row in page[3]],
     }  # fmt: skip
 
 
@@ -344,5 +368,6 @@ CHECKS: dict[str, dict[str, Any]] = {
         "encode": lambda given, _: frames.encode_rows(given),
         "decode": lambda given, cddl: frames.decode_frame(given, cddl, DICTIONARY),
     },
+    "forget": {"forgotten": forgotten},
     "message-ids": {"conversation-key": conversation_key, "content-id": content_id},
 }

@@ -170,7 +170,7 @@ def test_bytes_after_a_column() -> None:
 
 @pytest.mark.spec("FRAME-8")
 @pytest.mark.parametrize(
-    ("column", "value"), [(Col.OP, 7), (Col.KIND, 256), (Col.TIME, 2**48), (Col.FLAGS, -1), (Col.SENDER, 9)]
+    ("column", "value"), [(Col.OP, 8), (Col.KIND, 256), (Col.TIME, 2**48), (Col.FLAGS, -1), (Col.SENDER, 9)]
 )
 def test_a_value_outside_its_range(column: Col, value: int) -> None:
     rows = [Row(Op.PUT, 1, sender="ann")]

@@ -202,6 +202,7 @@ def _page_parse(given: Mapping[str, Any]) -> Json:
                 "packed": int(frame.packed),
                 "erases": int(frame.erases),
                 "media": [part.name for part in frame.media],
+                "forgets": [list(mark) for mark in frame.forgets],
             }
             for key, frame in entries
         ]
@@ -269,6 +270,14 @@ def _index_cases() -> Iterator[Case]:
     yield paged("media-out-of-order", Failure.SCHEMA, "ENG-10", [[k[0], [entry(5, 9, 3, 0, 0, 0, parts[::-1])]]])
     yield paged("media-twice", Failure.SCHEMA, "ENG-10", [[k[0], [entry(5, 9, 3, 0, 0, 0, [parts[0], parts[0]])]]])
     yield paged("media-name-short", Failure.SCHEMA, "ENC-7", [[k[0], [entry(5, 9, 3, 0, 0, 0, [[bytes(31), 9]])]]])
+    for name, expect, marks in (
+        ("forgets", OK, [[0, 9], [2, 0], [2, 2**48 - 1]]),
+        ("forgets-out-of-order", Failure.SCHEMA, [[2, 9], [0, 9]]),
+        ("forgets-twice", Failure.SCHEMA, [[0, 9], [0, 9]]),
+    ):
+        yield paged(name, expect, "ENG-16", [[k[0], [[*entry(5, 9, 3, 0, 0), marks]]]])
+    yield paged("forgets-nothing", Failure.SCHEMA, "ENC-9", [[k[0], [[*entry(5, 9, 3, 0, 0), []]]]])
+    yield paged("forgets-of-kind-3", Failure.SCHEMA, "ENC-6", [[k[0], [[*entry(5, 9, 3, 0, 0), [[3, 9]]]]]])
     yield paged("empty", Failure.SCHEMA, "ENC-9", [])
     yield paged("conversation-without-frames", Failure.SCHEMA, "ENC-9", [[k[0], []]])
 
@@ -285,6 +294,7 @@ def _directory_parse(given: Mapping[str, Any]) -> Json:
         "newest": [row.newest for row in rows],
         "segments": [[frame.segment for frame in row.frames] for row in rows],
         "named": [None if row.named is None else [row.named[0], *row.named[1]] for row in rows],
+        "forgets": [[list(mark) for mark in row.forgets] for row in rows],
     }
 
 
@@ -331,7 +341,10 @@ def _directory_cases() -> Iterator[Case]:
     yield parse("named-of-four", Failure.SCHEMA, "ENC-9", f11=[5, 1, world.A.id, 9])
     yield parse("named-clock-2-63", Failure.SCHEMA, "ENC-6", f11=[5, 2**63, world.A.id, 9, 2])
     yield parse("field-missing", Failure.SCHEMA, "ENC-12", f10=Drop)
-    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f12=0)
+    yield parse("field-unknown", Failure.SCHEMA, "ENC-12", f13=0)
+    yield parse("forgets", OK, "ENG-16", f12=[[0, 9], [1, 12]])
+    yield parse("forgets-out-of-order", Failure.SCHEMA, "ENG-16", f12=[[1, 12], [0, 9]])
+    yield parse("forgets-nothing", Failure.SCHEMA, "ENC-9", f12=[])
     yield paged("page-newer-format", Failure.NEWER_FORMAT, "ENC-10", f1=2)
     yield paged("page-field-unknown", Failure.SCHEMA, "ENC-12", f4=0)
     yield paged("page-segment-short", Failure.SCHEMA, "ENC-7", f2=[bytes(31)])

@@ -8,10 +8,12 @@ from typing import Any
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.rows.columns import encode_ints
 from strongroom_protocol.rows.compression import deflate
+from strongroom_protocol.rows.forget import Forgotten, marks_of
 from strongroom_protocol.rows.frame import decode_frame
 from strongroom_protocol.rows.ids import content_id, conversation_key
 from strongroom_protocol.rows.layout import encode_plain
-from strongroom_protocol.rows.model import Origin, Row
+from strongroom_protocol.rows.merge import Order
+from strongroom_protocol.rows.model import Op, Origin, Row
 from strongroom_protocol.rows.store import DELTAS, Col
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.wire import cbor
@@ -196,7 +198,7 @@ def _plaintext_cases(decoded: Decoded, bare: dict[int, Any]) -> Iterator[Case]:
     yield column("no-number-is-the-base", Failure.FRAME, "FRAME-6", Col.KIND, b"\x01\x00\x01\x01\x02")
     yield column("bytes-after-the-column", Failure.FRAME, "FRAME-7", Col.TIME, time + b"\0")
     yield column("kind-256", Failure.FRAME, "FRAME-8", Col.KIND, _column(Col.KIND, [0, 256, 0]))
-    yield column("op-7", Failure.FRAME, "FRAME-8", Col.OP, _column(Col.OP, [0, 7, 0]))
+    yield column("op-8", Failure.FRAME, "FRAME-8", Col.OP, _column(Col.OP, [0, 8, 0]))
     yield column("time-negative", Failure.FRAME, "FRAME-8", Col.TIME, _column(Col.TIME, [-1, 5, 6]))
     yield column("time-2-48", Failure.FRAME, "FRAME-8", Col.TIME, _column(Col.TIME, [1, 5, 2**48]))
     yield column("varint-not-shortest", Failure.FRAME, "FRAME-9", Col.KIND, b"\x01\x80\x00\x00\x01\x02")
@@ -256,6 +258,8 @@ def _row_cases(decoded: Decoded) -> Iterator[Case]:
     yield row("edit-without-time", Failure.SCHEMA, "OP-2", op=1)
     yield row("reaction-of-nothing", Failure.SCHEMA, "OP-3", op=3, text=None)
     yield row("reaction-kind-2", Failure.SCHEMA, "OP-3", op=3, kind=2)
+    yield row("forget-all", OK, "OP-4", op=7, kind=2, id=None, sender=None, text=None)
+    yield row("forget-of-kind-3", Failure.SCHEMA, "OP-4", op=7, kind=3, id=None, sender=None, text=None)
     yield row("detail-with-unknown-field", OK, "MSG-4", detail={9: "thread", 4_294_967_295: b"x"})
     yield row("detail-empty-map-inside", Failure.SCHEMA, "MSG-3", detail={5: {}})
     yield row("detail-not-a-map", Failure.SCHEMA, "MSG-3", detail=[1])
@@ -301,3 +305,41 @@ MESSAGE_IDS = Area(
         "content-id": _content_id,
     },
 )
+
+# ---------------------------------------------------------------- forgetting
+
+
+def _forgotten(given: Mapping[str, Any]) -> Json:
+    rows = [
+        Row(Op.FORGET, time, kind=kind, origin=Origin(clock, A, 1, place))
+        for place, (kind, time, clock) in enumerate(given["rows"])
+    ]
+    marks = marks_of(Frame.from_rows("chat", rows)) if rows else ()
+    gone = Forgotten.of(marks, Order(given["now"]).latest)
+    return {
+        "marks": [list(mark) for mark in marks],
+        "until": [gone.messages, gone.files, gone.facts],
+        "hidden": [gone.hides(op, time) for op, time in given["asked"]],
+    }
+
+
+def _forget_cases() -> Iterator[Case]:
+    now, clock = 1_700_000_000_000, 1_700_000_000_000 << 16
+    asked = [[op, 1_000 + step] for op in (0, 1, 2, 3, 4, 5, 6) for step in (0, 1)] + [[7, 9_000]]
+    day = 86_400_000
+
+    def case(name: str, ids: str, *rows: list[int]) -> Case:
+        return good(name, ids, "forgotten", now=now, rows=list(rows), asked=asked)
+
+    yield case("nothing", "FORGET-3")
+    yield case("messages", "FORGET-3", [0, 1_000, clock])
+    yield case("files", "FORGET-3 FORGET-4", [1, 1_000, clock])
+    yield case("all", "FORGET-3", [2, 1_000, clock])
+    yield case("the-latest-counts", "FORGET-3", [0, 1_001, clock], [0, 1_000, clock + 1], [2, 999, clock])
+    yield case("files-beyond-messages", "FORGET-4", [0, 1_000, clock], [1, 5_000, clock])
+    yield case("time-after-its-clock", "FORGET-1", [2, 1_001, 1_000 << 16])
+    yield case("a-day-ahead", "FORGET-2", [2, now + day, now + day << 16])
+    yield case("more-than-a-day-ahead", "FORGET-2", [2, now + day + 1, now + day + 1 << 16], [0, 1_000, clock])
+
+
+FORGET = Area("forget", _forget_cases, {"forgotten": _forgotten})

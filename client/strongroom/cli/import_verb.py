@@ -39,7 +39,12 @@ async def _import(given: Context, paths: tuple[Path, ...], format_name: str | No
             f"read {report.records:,} records of {len(report.sources)} files, {report.not_understood:,} not understood"
             + (" (kept as they are)" if report.not_understood else ""),
         ]
+        if added.kept_out:
+            lines.append(
+                f"{added.kept_out:,} messages stay out: they were taken out by strongroom erase or keep, and only "
+                "strongroom undo brings them back, while the relay's window lasts"
+            )
         lines += [f"warning: {safe(warning)}" for warning in report.warnings]
         data = {"added": total, "written": added.written, "known": added.known, "commits": added.commits}
-        given.emit(data | {"report": report.to_dict()}, "\n".join(lines))
+        given.emit(data | {"kept_out": added.kept_out, "report": report.to_dict()}, "\n".join(lines))
     return 0

@@ -13,6 +13,9 @@ from strongroom_protocol.engine.hot import HotPage
 
 LEISURE = Rules(finals=True, leisure=True, live=90)
 
+PURGE = Rules(finals=True, live=90)
+"""Segments with something of what is taken out lose it: what stays of them is copied once little of it is left."""
+
 
 async def fold_tail(change: Change) -> bool:
     """Make the tail a run, so that a compaction reaches it too. Returns whether there was one."""
@@ -35,6 +38,22 @@ async def compact(change: Change) -> bool:
         await combine(change, runs, made, level)
     elif not await _log_is_long(change):
         return False
+    change.rewrite_directory()
+    return True
+
+
+async def purge(change: Change) -> bool:
+    """Take out what was erased or forgotten, and leave everything else as it lies; returns whether there were runs.
+
+    All runs become one, so that no frame is left in which something of it lies; the directory is written anew, since
+    a page that has been left behind may still show a preview. Raises UntrustedDataError when a frame vanishes.
+    """
+    runs = [run for run in change.runs if len(await change.base.entries(run)) == run.frames]
+    if not runs:
+        return False
+    made = await plan(change, runs, PURGE)
+    level = max(level_of(sum(run.rows for run in runs)), *(run.level for run in runs))
+    await combine(change, runs, made, level)
     change.rewrite_directory()
     return True
 

@@ -139,7 +139,7 @@ def _forgetting(row: DirectoryRow, marks: Iterable[Mark], order: Order) -> Direc
     """What a list shows goes as soon as it is forgotten; the newest time stays, so that no chat moves in the list."""
     row = replace(row, forgets=pruned((*row.forgets, *marks), order.latest))
     gone = Forgotten.of(row.forgets, order.latest)
-    if row.newest <= gone.messages:
+    if row.newest <= gone.messages:  # spec: ENG-17
         row = replace(row, preview="", sender="")
     if row.named is None or row.named[0] <= gone.facts:
         row = replace(row, title="", kind=0, named=None)

@@ -146,10 +146,10 @@ class Snapshot:
         """`frames_of` without the rows that were forgotten; None in the place of a frame of which nothing is left."""
         for key in {key for key, _ in wanted} - self._forgets.keys():
             await self.refs(key)
+        gone = {key: self.forgotten(key) for key in {key for key, _ in wanted}}
         frames = await self.frames_of(wanted)
         return [
-            None if frame is None else self.forgotten(key).shown(frame)
-            for (key, _), frame in zip(wanted, frames, strict=True)
+            None if frame is None else gone[key].shown(frame) for (key, _), frame in zip(wanted, frames, strict=True)
         ]
 
     def note(self, key: bytes, marks: Iterable[Mark]) -> None:
@@ -158,8 +158,11 @@ class Snapshot:
 
     def forgotten(self, key: bytes) -> Forgotten:
         """What of a conversation is forgotten, by the runs (`refs` or `note` has been called) and the tail."""
+        return self._gone(key, self.stored_tail(key))
+
+    def _gone(self, key: bytes, tail: Iterable[Frame]) -> Forgotten:
         marks = [*self._forgets.get(key, ())]
-        for frame in self.stored_tail(key):
+        for frame in tail:
             marks += marks_of(frame)
         return Forgotten.of(marks, Order(self.head.time).latest) if marks else NOTHING
 
@@ -192,8 +195,9 @@ class Snapshot:
 
     def tail_frames(self, key: bytes) -> list[Frame]:
         """The rows of a conversation that no run holds yet, without what was forgotten (see `forgotten`)."""
-        gone = self.forgotten(key)
-        return [shown for frame in self.stored_tail(key) if (shown := gone.shown(frame)) is not None]
+        tail = self.stored_tail(key)
+        gone = self._gone(key, tail)
+        return [shown for frame in tail if (shown := gone.shown(frame)) is not None]
 
     def stored_tail(self, key: bytes) -> list[Frame]:
         """All rows of a conversation that no run holds yet."""

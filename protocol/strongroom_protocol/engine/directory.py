@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from strongroom_protocol.engine.refs import FrameRef, small
+from strongroom_protocol.engine.refs import FrameRef, forgets, small
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.rows.model import HLC_MAX, INDEX_MAX, VERSION_MAX, Origin
@@ -29,7 +29,8 @@ class DirectoryRow:
     """Key and id of a conversation, title, kind, newest time (ms), preview and its sender, rows, newest frames.
 
     Every frame whose last row is later than `floor` (ms; -1: every frame there is) is among `frames`. `named` is the
-    time and origin of the row that title and kind are from; None when there was none.
+    time and origin of the row that title and kind are from; None when there was none. `forgets` is what FORGET rows of
+    the conversation say: kinds and times.
     """
 
     key: bytes
@@ -43,6 +44,7 @@ class DirectoryRow:
     frames: tuple[FrameRef, ...]
     floor: int = -1
     named: tuple[int, Origin] | None = None
+    forgets: tuple[tuple[int, int], ...] = ()
 
     def to_cbor(self, segments: dict[bytes, int]) -> dict[int, Any]:
         """`segments` gives a segment's number in the page's table and takes up new ones."""
@@ -56,7 +58,7 @@ class DirectoryRow:
             ]
             for frame in self.frames
         ]
-        return {
+        row: dict[int, Any] = {
             1: self.key,
             2: self.conversation,
             3: self.title,
@@ -69,6 +71,7 @@ class DirectoryRow:
             10: self.floor,
             11: None if self.named is None else [self.named[0], *self.named[1]],
         }
+        return row | {12: [list(mark) for mark in self.forgets]} if self.forgets else row
 
     @classmethod
     def parse(cls, value: Any, segments: list[bytes], limits: Limits = LIMITS) -> DirectoryRow:
@@ -85,6 +88,7 @@ class DirectoryRow:
             tuple(_frame(frame, segments) for frame in fields.array(9, maximum=NEWEST_FRAMES)),
             fields.uint(10, TIME_MAX, -1),
             fields.optional(11, _named),
+            fields.absent_or(12, lambda item: forgets(item, "directory"), ()),
         )
         fields.done()
         return row

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from strongroom_protocol.engine.refs import ChunkRef, FrameRef, ObjectRef, small
+from strongroom_protocol.engine.refs import ChunkRef, FrameRef, ObjectRef, forgets, small
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.wire import cbor
@@ -81,9 +81,10 @@ def encode_page(entries: Iterable[Entry], segments: dict[bytes, int]) -> bytes:
             grouped.append([key, []])
         marks = PACKED * frame.packed | ERASES * frame.erases
         media = [part.to_cbor() for part in frame.media]
-        grouped[-1][1].append(
-            [frame.first, frame.last, frame.rows, segments[frame.segment], frame.chunk.to_cbor(), marks, media]
-        )
+        item = [frame.first, frame.last, frame.rows, segments[frame.segment], frame.chunk.to_cbor(), marks, media]
+        if frame.forgets:
+            item.append([list(mark) for mark in frame.forgets])
+        grouped[-1][1].append(item)
     return cbor.encode(grouped)
 
 
@@ -101,7 +102,7 @@ def _entries(value: Any, top: IndexTop) -> Iterator[Entry]:
         pair = array(conversation, "index", minimum=2, maximum=2)
         key = fixed(pair[0], 16, "index")
         for item in array(pair[1], "index", minimum=1, maximum=65_536):
-            first, last, rows, segment, chunk, marks, media = array(item, "index", minimum=7, maximum=7)
+            first, last, rows, segment, chunk, marks, media, *more = array(item, "index", minimum=7, maximum=8)
             number = small(segment, "index")
             if number >= len(top.segments):  # spec: ENG-5
                 raise UntrustedDataError(Failure.SCHEMA, "frame in a segment that is not listed", subject="index")
@@ -111,4 +112,6 @@ def _entries(value: Any, top: IndexTop) -> Iterator[Entry]:
             names = [part.name for part in parts]
             if names != sorted(set(names)):  # spec: ENG-10
                 raise UntrustedDataError(Failure.SCHEMA, "parts of media are not in order", subject="index")
-            yield key, replace(frame, packed=bool(known & PACKED), erases=bool(known & ERASES), media=parts)
+            gone = forgets(more[0], "index") if more else ()
+            packed, erases = bool(known & PACKED), bool(known & ERASES)
+            yield key, replace(frame, packed=packed, erases=erases, media=parts, forgets=gone)

@@ -79,7 +79,8 @@ class FrameRef:
     """A frame: times of its first and last row (ms), rows, the segment object that holds it, the chunk.
 
     What only an index says of it: whether it is packed as tightly as a merge packs, whether it holds a row that erases
-    a message, and the parts of media its rows refer to. These do not make it another frame.
+    a message, the parts of media its rows refer to, and what its rows of operation FORGET say (kind, time). These do
+    not make it another frame.
     """
 
     first: int
@@ -90,6 +91,7 @@ class FrameRef:
     packed: bool = field(default=False, compare=False)
     erases: bool = field(default=False, compare=False)
     media: tuple[ObjectRef, ...] = field(default=(), compare=False)
+    forgets: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     def to_cbor(self) -> list[Any]:
         return [self.first, self.last, self.rows, self.segment, self.chunk.to_cbor()]
@@ -113,6 +115,15 @@ class FrameRef:
 
     def overlaps(self, first: int, last: int) -> bool:
         return self.first <= last and first <= self.last
+
+
+def forgets(value: Any, subject: str) -> tuple[tuple[int, int], ...]:
+    """A list of (kind, time) of FORGET rows, at least one, in strictly rising order."""
+    pairs = [array(item, subject, minimum=2, maximum=2) for item in array(value, subject, minimum=1, maximum=4096)]
+    found = tuple((uint(kind, 2, subject), uint(time, TIME_MAX, subject)) for kind, time in pairs)
+    if list(found) != sorted(set(found)):  # spec: ENG-16
+        raise UntrustedDataError(Failure.SCHEMA, "what is forgotten is not in order", subject=subject)
+    return found
 
 
 def small(value: Any, subject: str) -> int:

@@ -8,7 +8,7 @@ within the conversation.
 from __future__ import annotations
 
 from strongroom_protocol.errors import Failure, UntrustedDataError
-from strongroom_protocol.rows.model import Op, Row
+from strongroom_protocol.rows.model import ForgetKind, Op, Row
 from strongroom_protocol.rows.schema import Many, Scalar, Struct, check
 
 TEXT, UINT, INT, BOOL, BYTES = Scalar.TEXT, Scalar.UINT, Scalar.INT, Scalar.BOOL, Scalar.BYTES
@@ -30,7 +30,7 @@ ATTACHMENT = Struct(
     (4, "name", TEXT),
     (5, "path", TEXT),  # in the export it came from
     (6, "role", TEXT),  # photo, video, gif, voice, round, audio, document, sticker, avatar, preview
-    (7, "state", TEXT),  # omitted, too_large, unavailable, expired, deleted, not_downloaded; none: present
+    (7, "state", TEXT),  # omitted, too_large, unavailable, expired, deleted, removed, not_downloaded; none: present
     (8, "reason", TEXT),  # what the source says about it
     (9, "width", UINT),
     (10, "height", UINT),
@@ -258,5 +258,7 @@ def check_row(row: Row) -> None:
         raise UntrustedDataError(Failure.SCHEMA, "an edit without its time", subject="row")
     if row.op == Op.REACT and (row.kind > 1 or not row.text):  # spec: OP-3
         raise UntrustedDataError(Failure.SCHEMA, "a reaction of nothing", subject="row")
+    if row.op == Op.FORGET and row.kind > ForgetKind.ALL:  # spec: OP-4
+        raise UntrustedDataError(Failure.SCHEMA, "forgets what this version does not know", subject="row")
     if row.detail is not None:
         check(struct_of(row.op), row.detail)

@@ -50,6 +50,11 @@ class Order:
         self._clock = ceiling(now_ms, limits=limits)
         self._time = now_ms + limits.clock_ahead_ms
 
+    @property
+    def latest(self) -> int:
+        """The latest time (ms) that counts: a day after that of the head."""
+        return self._time
+
     def operation(self, row: Row) -> Origin:
         """The place of a row: a clock too far ahead counts as the ceiling."""
         origin = row.origin

@@ -31,6 +31,7 @@ class Op(IntEnum):
     CONVERSATION = 4  # `text` is the title, `kind` a ConversationKind; valid from `time`
     MEMBER = 5  # `sender` is the person, `text` the display name; valid from `time`
     SOURCE = 6  # where rows came from; `text` is the file name
+    FORGET = 7  # all up to `time` is gone for good; `kind` is a ForgetKind
 
 
 class Kind(IntEnum):
@@ -78,6 +79,14 @@ class DeleteKind(IntEnum):
     BY_SENDER = 1
     BY_ADMIN = 2
     EXPIRED = 3
+
+
+class ForgetKind(IntEnum):
+    """What of a conversation a FORGET row takes out, up to its time."""
+
+    MESSAGES = 0  # messages with their edits, deletions, reactions and files
+    FILES = 1  # the bytes of files; messages stay and say that there was one
+    ALL = 2  # messages, titles, members and sources
 
 
 class Flag(IntFlag):

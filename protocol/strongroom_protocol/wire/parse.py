@@ -112,6 +112,10 @@ class Fields:
         value = self.take(key)
         return None if value is None else parse(value)
 
+    def absent_or(self, key: int, parse: Callable[[Any], T], default: T) -> T:
+        """A field that may be left out."""
+        return parse(self.take(key)) if key in self._left else default
+
     def done(self) -> None:
         """Refuse fields that nobody asked for."""
         if self._left:  # spec: ENC-12
