@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SLICE ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit soak crowd faults conformance mutants crash vectors bench-small bench bench-large engine-model attacks-full lock clean
+.PHONY: help demo test check lint types unit soak browser crowd faults conformance mutants crash vectors bench-small bench bench-large engine-model attacks-full lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -31,7 +31,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
-	$(BIN)/mypy tests tools benchmarks conformance/adapters
+	$(BIN)/mypy tests tools benchmarks conformance/adapters examples/chat-app
 	MYPYPATH=tests/independent $(BIN)/mypy --config-file= --strict --ignore-missing-imports tests/independent
 
 unit: $(STAMP)
@@ -42,6 +42,9 @@ attacks-full: $(STAMP) ## every attack of docs/attacks.md, with all cases of the
 
 soak: $(STAMP) ## ten minutes of devices, crashes, key changes and a lying relay in any order (60 s of it are in `make test`)
 	STRONGROOM_SOAK_SECONDS=600 $(BIN)/python -m pytest -q -s tests/soak/test_soak.py
+
+browser: $(STAMP) ## the example and the exported pages in a real Chromium; the relay is away for a minute (4 s in `make test`)
+	STRONGROOM_AWAY_SECONDS=60 $(BIN)/python -m pytest -q tests/browser
 
 crowd: $(STAMP) ## eight devices at once for two minutes, with kills and compaction (20 s of it are in `make test`)
 	STRONGROOM_CROWD_SECONDS=120 $(BIN)/python -m pytest -q -s tests/crowd

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from strongroom.engine.depth import Depth
     from strongroom.linking import LinkOffer
     from strongroom.owner import Owner
+    from strongroom.policies import Policies, Policy
     from strongroom.records import (
         Attachment,
         ChatMessage,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         Status,
         VersionInfo,
     )
+    from strongroom.retention import Cut, Plan
+    from strongroom.search.records import Hit, IndexState, SearchPage
     from strongroom.undoing import Undone
     from strongroom.vault import Vault
     from strongroom_protocol.errors import (
@@ -65,13 +68,16 @@ __all__ = [
     "ChatMessage",
     "Columns",
     "ConversationKind",
+    "Cut",
     "DeleteKind",
     "Depth",
     "DeviceInfo",
     "Evidence",
+    "Hit",
     "ImportRefused",
     "ImportResult",
     "IncompleteError",
+    "IndexState",
     "InvalidArgument",
     "KeyEventInfo",
     "Kind",
@@ -80,6 +86,9 @@ __all__ = [
     "NotFound",
     "Op",
     "Owner",
+    "Plan",
+    "Policies",
+    "Policy",
     "Progress",
     "ReadOnly",
     "RelayConflict",
@@ -87,6 +96,7 @@ __all__ = [
     "RelayUnreachable",
     "Restored",
     "Row",
+    "SearchPage",
     "SlotInfo",
     "Status",
     "StorageFull",
@@ -108,6 +118,9 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Hit": ("strongroom.search.records", "Hit"),
+    "IndexState": ("strongroom.search.records", "IndexState"),
+    "SearchPage": ("strongroom.search.records", "SearchPage"),
     "KeyEventInfo": ("strongroom.records", "KeyEventInfo"),
     "SlotInfo": ("strongroom.records", "SlotInfo"),
     "VersionInfo": ("strongroom.records", "VersionInfo"),
@@ -133,6 +146,10 @@ _PLACES = {
     "Attachment": ("strongroom.records", "Attachment"),
     "ChatMessage": ("strongroom.records", "ChatMessage"),
     "Backfill": ("strongroom.backfill", "Backfill"),
+    "Policies": ("strongroom.policies", "Policies"),
+    "Policy": ("strongroom.policies", "Policy"),
+    "Cut": ("strongroom.retention", "Cut"),
+    "Plan": ("strongroom.retention", "Plan"),
     "Depth": ("strongroom.engine.depth", "Depth"),
     "Columns": ("strongroom.columns", "Columns"),
     "ConversationKind": ("strongroom_protocol.rows.model", "ConversationKind"),

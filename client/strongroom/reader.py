@@ -53,6 +53,11 @@ class Reader:
             )  # fmt: skip
         return replace(self.last, tail=[*self.last.tail, (entry, frames)])
 
+    async def committed(self) -> Snapshot:
+        """The newest state without what waits in the outbox, else (offline) the last one this device has."""
+        async with self._session.lock:
+            return await self._committed()
+
     async def chats(self) -> list[DirectoryRow]:
         """The chat list, newest first."""
         return await self._listed(await self.current())

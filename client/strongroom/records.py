@@ -90,11 +90,25 @@ class ChatMessage:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What other devices did since the update before: up to head `version`, in `chats` (ids).
+
+    `messages` are those that are new, edited, deleted or reacted to, as they are now, by chat and time. Where it was
+    too much to tell one by one, as after an import, `complete` is false: read those chats again.
+    """
+
+    version: int
+    chats: tuple[str, ...]
+    messages: tuple[ChatMessage, ...]
+    complete: bool = True
+
+
 PENDING = 0
 """Batch number of rows that wait in the outbox: no committed batch has it."""
 
 
-Step = Literal["import", "restore", "verify", "export", "upload"]
+Step = Literal["import", "restore", "verify", "export", "upload", "keep"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.records import OnProgress, Progress, Restored, Status, measured
 from strongroom.session import now_ms
-from strongroom.vault_writing import Writing
+from strongroom.vault_keeping import Keeping
 from strongroom_protocol.engine.directory import DirectoryRow
 from strongroom_protocol.errors import RelayUnreachable
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from strongroom.engine.depth import Depth
 
 
-class Vault(Writing):
+class Vault(Keeping):
     """A device's vault folder, open. Use as `async with`; one process at a time."""
 
     async def export(self, folder: Path, *, media: bool = True, progress: OnProgress | None = None) -> dict[str, int]:
@@ -88,6 +88,10 @@ class Vault(Writing):
             self._session.base = None  # what others wrote meanwhile is to be packed too
         folded = await commit.commit(self._session, compaction.fold_tail)
         return await commit.commit(self._session, compaction.compact) is not None or folded is not None
+
+    def waiting(self) -> tuple[int, str]:
+        """How many rows are on this device only, and why if saving them fails. Asks nobody: cheap enough to poll."""
+        return self._outbox.waiting()[0], str(self._sender.error or "")
 
     async def status(self) -> Status:
         """How fresh, how much, who, and what waits."""

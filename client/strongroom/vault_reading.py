@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strongroom.records import Attachment, ChatMessage, MessageRef, OnProgress, counted
+from strongroom.records import Attachment, ChatMessage, MessageRef, OnProgress, Update, counted
 from strongroom.vault_account import Account
 from strongroom_protocol.engine.directory import DirectoryRow
 from strongroom_protocol.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
+    from strongroom.search.records import IndexState, SearchPage
+    from strongroom.search.searching import OnIndexed, Searching
     from strongroom_protocol.seal.media import Media
 
 
@@ -46,6 +49,47 @@ class Reading(Account):
     async def message(self, chat: str, ident: str, *, time: int | None = None) -> ChatMessage:
         """One message by its id; its `time` saves searching the chat. Raises NotFound."""
         return await self._reader.message(chat, ident, time)
+
+    async def search(
+        self, query: str, *, limit: int = 20, before: str | None = None, patience: float = 0.2
+    ) -> SearchPage:
+        """The newest messages that match (docs/search.md), from an index on this device, made when first asked for.
+
+        `before` is `following` of the page before. What is new is looked at for about `patience` seconds first; if that
+        does not suffice, it goes on in the background and the page says how far it is. Raises InvalidArgument,
+        NotFound for a chat that is not there, CallError when searching is switched off.
+        """
+        return await self._search().search(query, limit=limit, before=before, patience=patience)
+
+    async def index(self, progress: OnIndexed | None = None) -> IndexState:
+        """Make the search index complete now, and switch searching on. Interrupted, it goes on where it was."""
+        return await self._search().build(progress)
+
+    async def forget_index(self) -> bool:
+        """Delete the search index and make no other until `index` is called; whether there was one."""
+        return await self._search().forget()
+
+    def _search(self) -> Searching:
+        from strongroom.search.searching import Searching
+
+        if self._searching is None:
+            self._searching = Searching(self._session, self._reader, self._outbox)
+        return self._searching
+
+    async def watch(self, *, poll: float | None = None) -> AsyncIterator[Update]:
+        """What other devices do, as it arrives, from now on; never ends by itself.
+
+        The relay says when to look, over a connection that is held; without one, or with `poll`, this device asks every
+        so many seconds. Nothing is skipped, however long the relay was away. Raises UntrustedDataError when the relay
+        shows something else than before, ReadOnly when this device was removed.
+        """
+        from strongroom.live import Follower
+
+        if poll is not None and not 0 < poll < float("inf"):
+            raise InvalidArgument("poll is a number of seconds")
+        async with contextlib.aclosing(Follower(self._session, self._reader, poll).updates()) as updates:
+            async for update in updates:
+                yield update
 
     def media(self, attachment: Attachment, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a file, from any position; each piece is verified before it is yielded.

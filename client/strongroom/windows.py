@@ -18,7 +18,6 @@ from strongroom_protocol.rows.merge import Message, Order, fold
 from strongroom_protocol.rows.model import TIME_MAX
 from strongroom_protocol.rows.table import Frame
 
-
 ROWS = 64
 """Rows of a frame that are merged first, where a page may need fewer."""
 
@@ -40,8 +39,7 @@ async def find(snapshot: Snapshot, chat: str, ident: str, *, time: int | None = 
         time = await _time_of(snapshot, key, ident)
     if time is None:
         return None
-    found = await _Window(snapshot, chat, time, time, newest_first=True).read(TIME_MAX)
-    return next((message for message in found if message.id == ident), None)
+    return next((message for message in await at(snapshot, chat, time) if message.id == ident), None)
 
 
 async def _time_of(snapshot: Snapshot, key: bytes, ident: str) -> int | None:
@@ -54,6 +52,11 @@ async def _time_of(snapshot: Snapshot, key: bytes, ident: str) -> int | None:
             if ident in frame.id:
                 return frame.time[frame.id.index(ident)]
     return None
+
+
+async def at(snapshot: Snapshot, chat: str, time: int) -> list[Message]:
+    """All messages of one instant (ms), as everything about them leaves them."""
+    return await _Window(snapshot, chat, time, time, newest_first=True).read(TIME_MAX)
 
 
 @dataclass(slots=True)

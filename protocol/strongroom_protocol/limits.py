@@ -79,6 +79,8 @@ class Limits:
     upload_expiry_ms: int = 7 * 24 * 3600 * 1000  # uploads that no head names
     window_ms: int = 30 * 24 * 3600 * 1000  # dropped objects are kept that long
 
+    streams_total: int = 500  # live streams at one relay: half of its connections
+
     # Linking (chapter 15)
     link_ms: int = 600_000  # a code is good for ten minutes: to fetch the other device, not to be phished
     link_tries: int = 3  # answers to one code; each is one guess at it

@@ -9,7 +9,7 @@ The trace holds what a relay sees of a request: the call and its public argument
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from strongroom.transport.base import (
@@ -24,6 +24,7 @@ from strongroom.transport.base import (
     Transport,
     UnlockResponse,
     Usage,
+    Versions,
     WitnessRequest,
     WitnessResponse,
 )
@@ -125,6 +126,15 @@ class Hostile:
     async def witness(self, request: WitnessRequest) -> WitnessResponse:
         found: WitnessResponse = await self._do("witness", request)
         return found
+
+    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+        self.trace.append(("events", account))
+        if "events" in self._instead:
+            async for versions in self._instead["events"](account):
+                yield versions
+            return
+        async for versions in self.honest.events(account):
+            yield versions
 
     async def usage(self, account: bytes) -> Usage:
         found: Usage = await self._do("usage", account)

@@ -27,6 +27,7 @@ VERBS = {
     "import": "read chat exports and commit them",
     "chats": "list chats",
     "show": "show messages of a chat",
+    "search": "find messages on this device",
     "files": "save the files of a message",
     "append": "add a message to a chat",
     "edit": "give a message a new text",
@@ -37,6 +38,8 @@ VERBS = {
     "prove": "check or collect proof of a relay that lied",
     "status": "how fresh, how much, which devices",
     "undo": "go back to an earlier version, without what a device did",
+    "keep": "how long what is kept, and what would go",
+    "erase": "take out a whole chat",
     "compact": "pack the history as small as it gets",
     "export": "leave with everything",
 }

@@ -5,11 +5,12 @@ Every call raises only errors of `strongroom_protocol.errors`; what comes back i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from strongroom_protocol.manifest.witness import WitnessRequest, WitnessResponse
 from strongroom_protocol.relay_api.links import LinkResponse
+from strongroom_protocol.relay_api.live import Versions
 from strongroom_protocol.relay_api.messages import (
     CommitRequest,
     CommitResponse,
@@ -35,6 +36,7 @@ __all__ = [
     "Transport",
     "UnlockResponse",
     "Usage",
+    "Versions",
     "WitnessRequest",
     "WitnessResponse",
 ]
@@ -113,6 +115,13 @@ class Transport(Protocol):
 
     async def witness(self, request: WitnessRequest) -> WitnessResponse:
         """Ask a relay that is a witness what it remembers. Raises NotFound when it is none."""
+        ...
+
+    def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+        """The newest versions, now and at every change; None for a sign of life. Hints: nothing of it is proven.
+
+        Never ends well: raises RelayUnreachable, NotFound from a relay that has no stream, RelayRefused.
+        """
         ...
 
     async def usage(self, account: bytes) -> Usage:

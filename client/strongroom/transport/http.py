@@ -26,13 +26,14 @@ from strongroom.transport.base import (
     RelayInfo,
     UnlockResponse,
     Usage,
+    Versions,
     WitnessRequest,
     WitnessResponse,
 )
 from strongroom.transport.reading import read_all
 from strongroom_protocol.errors import ClockSkew, Failure, InvalidArgument, RelayUnreachable, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
-from strongroom_protocol.relay_api import messages
+from strongroom_protocol.relay_api import live, messages
 from strongroom_protocol.relay_api.links import LinkRequest
 from strongroom_protocol.relay_api.problems import parse_problem, to_error
 from strongroom_protocol.relay_api.signature import RequestParts, digest_header, sign_request
@@ -48,6 +49,7 @@ PIECE_BYTES = 256 * 1024
 HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/cbor", "User-Agent": "strongroom"}
 """Of every request. The agent has no version: which Python or library a device runs is not the relay's business."""
 
+EMPTY = hashlib.sha256(b"").digest()
 READ_LIMITS = replace(LIMITS, cbor_bytes=ANSWER_BYTES)
 
 
@@ -130,6 +132,36 @@ class HttpTransport:
     async def witness(self, request: WitnessRequest) -> WitnessResponse:
         return WitnessResponse.parse(await self._ask("POST", "/v1/witness", request.encode(), signed=False))
 
+    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+        path = _path(account, "events")
+        for retry in (False, True):
+            try:
+                async for versions in self._stream(path):
+                    yield versions
+            except ClockSkew as error:
+                if retry or not error.relay_time:
+                    raise
+                self._offset = error.relay_time // 1000 - _seconds()
+
+    async def _stream(self, path: str) -> AsyncIterator[Versions | None]:
+        reader = live.Reader()
+        self.requests += 1
+        try:
+            async with self._connected().get(
+                f"{self.origin}{path}", headers=self._headers("GET", path, "", EMPTY), allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=live.SILENCE_S),
+            ) as answer:  # fmt: skip
+                if answer.status != 200:
+                    raise to_error(parse_problem(answer.status, await _bounded(answer, PROBLEM_BYTES)))
+                async for piece in answer.content.iter_any():
+                    self.bytes_received += len(piece)
+                    found = reader.feed(piece)
+                    for versions in found[-1:] or (None,):  # the last says all
+                        yield versions
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise RelayUnreachable("the relay cannot be reached or broke off") from error
+        raise RelayUnreachable("the stream has ended")
+
     async def usage(self, account: bytes) -> Usage:
         return Usage.parse(await self._ask("GET", _path(account, "usage")))
 
@@ -154,15 +186,7 @@ class HttpTransport:
     async def _once(
         self, method: str, path: str, body: bytes | memoryview, query: str, signed: bool, digest: bytes
     ) -> bytes:
-        headers = dict(HEADERS)
-        if signed:
-            if self._signer is None:
-                raise InvalidArgument("no device key to sign with")
-            headers |= sign_request(
-                RequestParts(method, self._authority, path, query),
-                digest_header(digest),
-                created=_seconds() + self._offset, key=self._key, signer=self._signer,
-            )  # fmt: skip
+        headers = self._headers(method, path, query, digest) if signed else dict(HEADERS)
         sent: bytes | memoryview | _Pieces = body
         if len(body) > PIECE_BYTES:
             sent, headers["Content-Length"] = _Pieces(body), str(len(body))
@@ -181,6 +205,16 @@ class HttpTransport:
         if not good:
             raise to_error(parse_problem(answer.status, data))
         return data
+
+    def _headers(self, method: str, path: str, query: str, digest: bytes) -> dict[str, str]:
+        """Of a request that this device signs."""
+        if self._signer is None:
+            raise InvalidArgument("no device key to sign with")
+        return HEADERS | sign_request(
+            RequestParts(method, self._authority, path, query),
+            digest_header(digest),
+            created=_seconds() + self._offset, key=self._key, signer=self._signer,
+        )  # fmt: skip
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +23,7 @@ from strongroom.transport.base import (
     RelayInfo,
     UnlockResponse,
     Usage,
+    Versions,
     WitnessRequest,
     WitnessResponse,
 )
@@ -183,6 +184,24 @@ class InProcessTransport:
         from strongroom_relay.service.witness import witness
 
         return await self._asked(witness(self._relay, request))
+
+    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+        """The same without heartbeats: a folder has one user at a time, but tests share a relay."""
+        from strongroom_relay.service import reading
+
+        told = None
+        try:
+            with self._relay.streams.listen(account, self._key) as stream:
+                while not stream.ended:
+                    stream.woken.clear()
+                    versions = await self._asked(reading.versions(self._relay, await self._who(account)))
+                    if versions != told:
+                        told = versions
+                        yield versions
+                    await stream.woken.wait()
+        except ProblemError as problem:
+            raise to_error(problem) from problem
+        raise RelayUnreachable("the stream has ended")
 
     async def usage(self, account: bytes) -> Usage:
         from strongroom_relay.service import objects

@@ -33,12 +33,12 @@ log = logging.getLogger("strongroom.relay")
 
 def make_app(relay: Relay) -> web.Application:
     """The aiohttp application of a started relay."""
-    from strongroom_relay.http import account_routes, link_routes, object_routes, witness_routes
+    from strongroom_relay.http import account_routes, link_routes, live_routes, object_routes, witness_routes
 
     app = web.Application(middlewares=[guarded], client_max_size=relay.limits.request_bytes)
     app[RELAY] = relay
     app[TRAFFIC] = Traffic()
-    app.add_routes([*object_routes.routes(), *account_routes.routes(), *link_routes.routes()])
+    app.add_routes([*object_routes.routes(), *account_routes.routes(), *link_routes.routes(), *live_routes.routes()])
     if relay.witness is not None:
         app.add_routes(witness_routes.routes())
     return app

@@ -67,6 +67,7 @@ async def serve(
     await stop.wait()
     sweeper.cancel()
     server.close()
+    relay.streams.end()
     await app[TRAFFIC].drained(stop_seconds)
     await runner.cleanup()
 

@@ -60,3 +60,4 @@ async def block(relay: Relay, who: Principal, message: bytes) -> None:
         database.execute("INSERT OR REPLACE INTO blocks VALUES(?,?,?)", (who.account, device.sign_key, until))
 
     await relay.store.write(work)
+    relay.streams.changed(who.account)

@@ -36,7 +36,9 @@ async def commit(relay: Relay, who: Principal, request: CommitRequest) -> Commit
         raise ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)) from error
     if head.signer != who.key:  # spec: API-4
         raise ProblemError(Problem.SIGNATURE)
-    return await relay.store.write(lambda database: _swap(relay, database, who, head, keyring, request))
+    answer = await relay.store.write(lambda database: _swap(relay, database, who, head, keyring, request))
+    relay.streams.changed(who.account)
+    return answer
 
 
 def _swap(

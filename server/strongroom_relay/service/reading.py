@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from strongroom_protocol.manifest.head import parse_head
+from strongroom_protocol.relay_api.live import Versions
 from strongroom_protocol.relay_api.messages import HeadResponse
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.service import log
@@ -77,6 +78,20 @@ async def keyrings(relay: Relay, who: Principal, first: int) -> list[tuple[bytes
         return found
 
     return await relay.store.read(work)
+
+
+async def versions(relay: Relay, who: Principal) -> Versions:
+    """The versions of the newest head and keyring."""
+
+    def work(database: sqlite3.Connection) -> Versions:
+        row = database.execute(
+            "SELECT (SELECT max(version) FROM heads WHERE account = ?1), "
+            "(SELECT max(version) FROM keyrings WHERE account = ?1)",
+            (who.account,),
+        ).fetchone()
+        return Versions(*row)
+
+    return await relay.store.peek(work)
 
 
 def _at_one_moment(database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -19,6 +19,7 @@ from strongroom_protocol.manifest.receipt import Receipt
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.service.attempts import Attempts, by_address, by_name
 from strongroom_relay.service.keyrings import Keyrings
+from strongroom_relay.service.streams import Streams
 from strongroom_relay.store.backup import COPY
 from strongroom_relay.store.embedded import EmbeddedStore
 
@@ -60,6 +61,7 @@ class Relay:
     witness: Witnessing | None = None
     """This relay is a witness too (`witness.start_witness`)."""
     keyrings: Keyrings = field(default_factory=Keyrings)
+    streams: Streams = field(default_factory=Streams)
     arriving: dict[bytes, int] = field(default_factory=dict)
     """Bytes of uploads under way, by account."""
     restored: bool = False
