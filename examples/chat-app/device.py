@@ -14,6 +14,7 @@ import contextlib
 import hmac
 import json
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,10 @@ def _json(data: dict[str, Any]) -> web.Response:
 
 
 async def serve(folder: Path, port: int, name: str) -> None:
-    """Until it is interrupted."""
+    """Until it is interrupted or told to stop; what waits is saved then, if that takes no longer than a few seconds."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with await Vault.open(folder) as vault:
         device = Device(vault, name, port)
         runner = web.AppRunner(device.app(), access_log=None, shutdown_timeout=1)
@@ -247,7 +251,7 @@ async def serve(folder: Path, port: int, name: str) -> None:
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
             print(f"{name}: http://127.0.0.1:{port}/?key={device.key}", flush=True)
-            await asyncio.Event().wait()
+            await stopped.wait()
         finally:
             await runner.cleanup()
 
@@ -258,8 +262,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--name", default="Ada")
     given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.folder, given.port, given.name))
+    asyncio.run(serve(given.folder, given.port, given.name))
 
 
 if __name__ == "__main__":

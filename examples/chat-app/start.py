@@ -46,7 +46,7 @@ class Processes:
 
     def stop(self) -> None:
         for process in reversed(self._running):
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             if process.stdout:
@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="where relay and devices live (a temporary folder)")
     parser.add_argument("--port", type=int, default=8001, help="of the phone's page; the tablet's is the next one")
     given = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has one of them ignored
+        signal.signal(number, signal.default_int_handler)
     processes = Processes()
     with tempfile.TemporaryDirectory(prefix="chat-app-") as temporary:
         data = given.data or Path(temporary)

@@ -65,7 +65,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
         assert found is not None, lines
         yield App(process, int(found[2]), found[1], lines[1].split()[-1], lines[2].split()[-1])
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         await asyncio.to_thread(process.wait, 60)
         process.stdout.close()
 
