@@ -74,8 +74,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="where relay and devices live (a temporary folder)")
     parser.add_argument("--port", type=int, default=8001, help="of the phone's page; the tablet's is the next one")
     given = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has one of them ignored
-        signal.signal(number, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has one of them ignored
+        signal.signal(ending, signal.default_int_handler)
     processes = Processes()
     with tempfile.TemporaryDirectory(prefix="chat-app-") as temporary:
         data = given.data or Path(temporary)
