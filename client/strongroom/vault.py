@@ -29,28 +29,40 @@ if TYPE_CHECKING:
 class Vault(Keeping):
     """A device's vault folder, open. Use as `async with`; one process at a time."""
 
-    async def export(self, folder: Path, *, media: bool = True, progress: OnProgress | None = None) -> dict[str, int]:
-        """Write everything to `folder` in the native lossless form: the same state gives the same bytes anywhere.
+    async def export(
+        self, folder: Path, *, format: str = "json", chat: str | None = None, zone: str | None = None,
+        media: bool = True, progress: OnProgress | None = None,
+    ) -> dict[str, int]:  # fmt: skip
+        """Write everything, or one chat, to `folder`, which comes to be as a whole, or takes an earlier export's place.
 
-        Files lie beside the chats unless `media` is false. Returns what was written, by type. What is damaged is left
-        out, and named by `damage`.
+        `json` is the native lossless form: the same state gives the same bytes anywhere, and `import_` reads it. `txt`
+        and `html` are for reading, with times of `zone` (`Europe/Rome`; UTC unless given). Files lie beside the chats
+        unless `media` is false. Returns what was written, by type. What is damaged is left out, and named by `damage`.
+        Raises InvalidArgument, NotFound for a chat that is not there.
         """
-        from strongroom.exporting import export_snapshot
+        from strongroom.exporting import export_snapshot, exporter
 
+        write = exporter(format, zone)
+        if chat is None:
+            snapshot = await self._reader.current()
+        else:
+            snapshot, row = await self._reader.find(chat)
+            chat = row.conversation
         report = None if progress is None else lambda done: progress(Progress("export", done, None, "records"))
-        snapshot = await self._reader.current()
-        return await export_snapshot(snapshot, Path(folder), media=media, staged=self._outbox.folder, progress=report)
+        return await export_snapshot(
+            snapshot, Path(folder), write=write, chat=chat, media=media, staged=self._outbox.folder, progress=report
+        )
 
-    async def restore(self, *, media: bool = True, progress: OnProgress | None = None) -> Restored:
+    async def restore(self, *, media: bool | None = None, progress: OnProgress | None = None) -> Restored:
         """Fetch everything into this device. Interrupted, it goes on where it was; damage is reported, not raised.
 
-        Without `media`, files stay at the relay until somebody looks at them.
+        With `media` false, files stay at the relay until somebody looks at them; None: as `settings` say.
         """
         from strongroom import backfill
 
         return await backfill.restore(self._session, self._reader, media=media, progress=progress)
 
-    async def backfill(self, *, media: bool = True) -> Backfill:
+    async def backfill(self, *, media: bool | None = None) -> Backfill:
         """The same in the background, newest messages first, with `pause` and `resume`; all is readable meanwhile.
 
         One runs at a time: while it does, that one is returned. It ends with the vault, and a new one passes over what

@@ -64,7 +64,7 @@ class Page:
         deadline = asyncio.get_running_loop().time() + seconds
         while not (found := await self.run(script)):
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"never true: {script}\n{await self.run('document.body.innerText')}")
+                raise AssertionError(f"never true: {script}\n{str(await self.run('document.body.innerText'))[:2000]}")
             await asyncio.sleep(0.05)
         return found
 

@@ -5,14 +5,9 @@ Two devices in one state write the same bytes: nothing here depends on a clock, 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import glob
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +19,7 @@ from strongroom.formats.beside import NAMED_BY_HASH
 from strongroom.formats.native import CHAT_FILE, FORMAT_VERSION, INDEX_FILE, MARK, read_index
 from strongroom.formats.native_json import canonical
 from strongroom.formats.native_rows import to_json
+from strongroom.formats.placing import placed
 from strongroom_protocol.errors import ImportRefused, InvalidArgument
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.ids import conversation_key
@@ -31,7 +27,6 @@ from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import Op, Row
 
 _SLUG_LENGTH = 40
-_LOCK = "strongroom-export.lock"
 _OURS = re.compile(rf"{CHAT_FILE.pattern}|{NAMED_BY_HASH.pattern}")
 
 
@@ -57,17 +52,9 @@ def export_json(target: Path, chats: Iterable[Chat], files: Files = _no_files) -
 
     Raises InvalidArgument when `target` holds something that is not a previous export, or a chat comes twice.
     """
-    _require_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    lock = os.open(work / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    try:
-        new = work / "new"
-        (new / "chats").mkdir(parents=True)
-        counts: Counter[str] = Counter()
-        entries: dict[str, dict[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    entries: dict[str, dict[str, Any]] = {}
+    with placed(target, lambda folder: _is_export(folder) and _is_ours(folder)) as new:
         for chat in chats:
             if chat.conversation in entries:  # spec: IMP-11
                 raise InvalidArgument("a chat is exported twice")
@@ -80,56 +67,14 @@ def export_json(target: Path, chats: Iterable[Chat], files: Files = _no_files) -
             "chats": sorted(entries.values(), key=itemgetter("file")),
         }
         _write(new / INDEX_FILE, [canonical(index)])
-        if target.exists():
-            target.rename(work / "old")
-        new.rename(target)
-        _sync_folder(target.parent)
-    finally:
-        _discard(work)
-        os.close(lock)
     return dict(counts)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what exports to this target left that were killed: folders with our lock in them that nobody holds."""
-    for folder in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        try:
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # killed before there was a lock: it is empty, or not ours
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _discard(folder)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(lock)
-
-
-def _discard(work: Path) -> None:
-    """Remove a folder of ours, the lock last: what a kill in between leaves is known for ours the next time."""
-    with contextlib.suppress(OSError):
-        for path in work.iterdir():
-            if path.name != _LOCK:
-                shutil.rmtree(path, ignore_errors=True)
-        (work / _LOCK).unlink(missing_ok=True)
-        work.rmdir()
-
-
-def chat_file(conversation: str, title: str) -> str:
+def chat_file(conversation: str, title: str, suffix: str = "jsonl") -> str:
     """A file name that no title can turn into a path: letters and digits of it, and the conversation's key."""
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
     key = conversation_key(conversation).hex()
-    return f"chats/{slug}-{key}.jsonl" if slug else f"chats/{key}.jsonl"
-
-
-def _require_free(target: Path) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InvalidArgument("the target is not a folder", hint="name a new folder")
-    if target.exists() and any(target.iterdir()) and not (_is_export(target) and _is_ours(target)):  # spec: IMP-12
-        raise InvalidArgument("the target folder holds other files", hint="name a new folder, or a previous export")
+    return f"chats/{slug}-{key}.{suffix}" if slug else f"chats/{key}.{suffix}"
 
 
 def _is_export(folder: Path) -> bool:
@@ -192,11 +137,3 @@ def _write(path: Path, lines: Iterable[str]) -> str:
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
