@@ -12,14 +12,15 @@ from operator import eq
 from typing import Any
 
 from strongroom.engine.erasing import Erasures
-from strongroom_protocol.rows.detail import AT
+from strongroom_protocol.rows.detail import AT, ATTACHMENTS
 from strongroom_protocol.rows.forget import Forgotten
 from strongroom_protocol.rows.media_refs import MEDIA, attachments, with_attachments
 from strongroom_protocol.rows.model import Detail, Op, Row
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.wire import cbor
 
-SHA256 = 1
+SHA256, STATE = 1, 7
+OMITTED = "omitted"
 _WHERE = frozenset((SHA256, 2, 3, 5, 7, 8, 17, MEDIA))
 """Fields that tell of a file's bytes and where they are: hash, size, types, path, state, reason, descriptor."""
 
@@ -124,34 +125,51 @@ def _keys(frame: Frame) -> Iterable[_Key]:
 
 
 def _contents(frame: Frame) -> Iterable[_Content]:
-    details: Iterable[Any] = frame.detail
+    said: Iterable[Any] = zip(frame.kind, frame.detail, strict=True)
     if any(frame.detail):
-        details = map(_said, frame.op, frame.detail)
-    return zip(frame.sender, frame.kind, frame.text, details, strict=True)
+        said = map(_said, frame.op, frame.kind, frame.detail)
+    return zip(frame.sender, frame.text, said, strict=True)
 
 
 class _Said:
-    """A detail with files: what it says, and the files whose bytes are in the vault.
+    """A kind and a detail with files: what they say, and the files whose bytes are in the vault.
 
     `known == new` holds when `new` says the same and brings no bytes that `known` lacks. One export has a file and the
-    next does not; an epoch later the same file has another descriptor. Neither is another version of the message.
+    next does not; an epoch later the same file has another descriptor. Neither is another version of the message. Of
+    one that was exported without its files (`omitted`), `new` may also say less: what kind of file it was, its name.
     """
 
-    __slots__ = ("bytes", "text")
+    __slots__ = ("bytes", "kind", "omitted", "text")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, text: Detail, files: frozenset[bytes]) -> None:
+    def __init__(self, kind: int, text: Detail, files: frozenset[bytes], omitted: bool) -> None:
+        self.kind = kind
         self.text = text
         self.bytes = files
+        self.omitted = omitted
 
     def __eq__(self, new: object) -> bool:
-        return isinstance(new, _Said) and self.text == new.text and new.bytes <= self.bytes
+        if not isinstance(new, _Said) or not new.bytes <= self.bytes:
+            return False
+        return (self.kind, self.text) == (new.kind, new.text) or (new.omitted and _says_less(new.text, self.text))
 
 
-def _said(op: int, detail: Detail | None) -> Detail | _Said | None:
+def _says_less(new: Detail, known: Detail) -> bool:
+    """Whether all that `new` says is in `known`, file by file."""
+    files, there = new.get(ATTACHMENTS, []), known.get(ATTACHMENTS, [])
+    rest = [(key, value) for key, value in new.items() if key != ATTACHMENTS]
+    return (
+        len(files) == len(there)
+        and all(known.get(key) == value for key, value in rest)
+        and all(file.items() <= other.items() for file, other in zip(files, there, strict=True))
+    )
+
+
+def _said(op: int, kind: int, detail: Detail | None) -> _Said | tuple[int, Detail | None]:
     if detail is None or next(attachments(op, detail), None) is None:
-        return detail
-    return _Said(with_attachments(op, detail, _bare), _files(op, detail))
+        return kind, detail
+    omitted = any(item.get(STATE) == OMITTED for item in attachments(op, detail))
+    return _Said(kind, with_attachments(op, detail, _bare), _files(op, detail), omitted)
 
 
 def _bare(attachment: Detail) -> Detail:

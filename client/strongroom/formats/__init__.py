@@ -8,6 +8,7 @@ from strongroom.formats.base import Imported, Importer, ImportOptions, ImportRep
 from strongroom.formats.irc import Irc
 from strongroom.formats.native import Native
 from strongroom.formats.slack import Slack
+from strongroom.formats.whatsapp import WhatsApp
 from strongroom_protocol.errors import ImportRefused
 
 __all__ = ["IMPORTERS", "ImportOptions", "ImportReport", "Imported", "Importer", "detect", "files_of", "importer_named"]
@@ -16,6 +17,7 @@ IMPORTERS: tuple[Importer, ...] = (
     Native(),
     Irc(),
     Slack(),
+    WhatsApp(),
 )
 
 

@@ -50,6 +50,7 @@ class ImportReport:
     records: int = 0  # lines or other units of the sources
     not_understood: int = 0  # kept verbatim
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # how the sources were read, where they do not say themselves
     sources: list[SourceFile] = field(default_factory=list)
 
     def count(self, row: Row) -> None:
@@ -66,6 +67,7 @@ class ImportReport:
             "records": self.records,
             "not_understood": self.not_understood,
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "sources": [
                 {"name": file.name, "size": file.size, "sha256": file.sha256, "records": file.records}
                 for file in self.sources
