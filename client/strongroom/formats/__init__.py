@@ -8,6 +8,7 @@ from strongroom.formats.base import Imported, Importer, ImportOptions, ImportRep
 from strongroom.formats.irc import Irc
 from strongroom.formats.native import Native
 from strongroom.formats.slack import Slack
+from strongroom.formats.telegram import Telegram
 from strongroom.formats.whatsapp import WhatsApp
 from strongroom_protocol.errors import ImportRefused
 
@@ -17,6 +18,7 @@ IMPORTERS: tuple[Importer, ...] = (
     Native(),
     Irc(),
     Slack(),
+    Telegram(),
     WhatsApp(),
 )
 

@@ -29,7 +29,7 @@ class Unread:
 
 def records(file: BinaryIO, *, limit: int = LIMITS.raw_bytes) -> Iterator[tuple[bytes, Any]]:
     """Verbatim bytes and value of each record; `Unread` for pieces, of at most `limit` bytes, that are none."""
-    source = _Source(file)
+    source = Source(file)
     if not source.skip_to("["):
         yield from source.rest("not a JSON array", limit)
         return
@@ -49,7 +49,7 @@ def records(file: BinaryIO, *, limit: int = LIMITS.raw_bytes) -> Iterator[tuple[
         yield found
 
 
-class _Source:
+class Source:
     """Text of a file and a place in it. Bytes that are no UTF-8 stand as half surrogates, from which they come back."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -84,17 +84,20 @@ class _Source:
             if not self.more():
                 return False
 
-    def skip_to(self, mark: str) -> bool:
-        """Whether the next thing is `mark`, and then pass it."""
+    def skip_to(self, mark: str, *, keep: bool = False) -> bool:
+        """Whether the next thing is `mark`, and then pass it, unless it is to be kept."""
         if self.more():
             self.at += self.text.startswith("\ufeff")
         if not self.skip() or self.text[self.at] != mark:
             return False
-        self.at += 1
+        self.at += not keep
         return True
 
-    def value(self, limit: int) -> tuple[bytes, Any] | None:
-        """The JSON value at the place, with its bytes; None when there is none within the limit."""
+    def value(self, limit: int, *, eager: bool = True) -> tuple[bytes, Any] | None:
+        """The JSON value at the place, with its bytes; None when there is none within the limit.
+
+        Unless `eager`, None too where what is there is no JSON for another reason than that it goes on.
+        """
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
@@ -102,15 +105,26 @@ class _Source:
                     continue  # digits may follow
                 raw, foreign = _bytes(self.text[self.at : end])
                 if foreign or b"\\ud" in raw or b"\\uD" in raw:
-                    value = _whole(value)
-            except (ValueError, RecursionError):
-                if len(self.text) - self.at > limit or not self.more():
+                    value = self.whole(value)
+            except (ValueError, RecursionError) as error:
+                odd = not eager and getattr(error, "msg", "").startswith("Invalid \\escape")
+                if odd or len(self.text) - self.at > limit or not self.more():
                     return None
                 continue
             if len(raw) > limit:
                 return None
             self.at = end
             return raw, value
+
+    @staticmethod
+    def whole(value: Any) -> Any:
+        """The value with question marks for half surrogate pairs, which no UTF-8 can hold."""
+        text = json.dumps(value, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.loads(text.encode("utf-8", "replace"))
+        return value
 
     def rest(self, why: str, limit: int) -> Iterator[tuple[bytes, Unread]]:
         """All that is left, in pieces; one without bytes when nothing is."""
@@ -130,13 +144,3 @@ def _bytes(text: str) -> tuple[bytes, bool]:
         return text.encode(), False
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogateescape"), True
-
-
-def _whole(value: Any) -> Any:
-    """The value with question marks for half surrogate pairs, which no UTF-8 can hold; its bytes stay as they are."""
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-8", "replace"))
-    return value
