@@ -158,6 +158,7 @@ def seal_body(sealer: Sealer, body: Body) -> tuple[Body, tuple[ObjectRef, int]]:
             Failure.LIMIT, "no reader would take the next version", subject="body",
             hint="a device has filled the newest version with noise: see strongroom undo",
         )  # fmt: skip
+    Body.parse(content)  # spec: BODY-5
     return body, (sealer.object(ObjectType.BODY, content, sequence=sequence), sequence)
 
 

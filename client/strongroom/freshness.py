@@ -77,7 +77,13 @@ class FirstState:
                 held = evidence.Held(self._transport, core, 0, [], folder)
                 await witnessing.accuse(error, witness, held, self.shown)
                 raise
-        return newest, f"witnessed at {moment(said.time)}" if said.known else None
+            heard = None if witness.said is None else self._accepted(newest, witness.said[1])
+        return newest, f"witnessed at {moment(said.time)}, last news of {heard}" if said.known else None
+
+    def _accepted(self, newest: Newest, receipt: bytes) -> str:
+        """When the relay accepted the newest state that the witness knows: news kept from it makes that old."""
+        account, key = newest.head.account, newest.keyrings[-1].receipt_key
+        return moment(open_receipt(receipt, receipt_key=key, account=account).time)
 
     def words(self) -> str:
         """How fresh the state is known to be without a witness."""

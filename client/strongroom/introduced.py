@@ -46,12 +46,12 @@ async def _take(
 ) -> None:
     if before is None or state is None:
         raise _unread("body")
-    known = {(entry.device, entry.sequence) for entry in before.body.tail}
+    listed = {(entry.ref.name, entry.device, entry.sequence) for entry in before.body.tail}
     fresh = [
         entry
         for entry in state.body.tail
         if entry.device == writer
-        and (entry.device, entry.sequence) not in known
+        and (entry.ref.name, entry.device, entry.sequence) not in listed
         and carried.stays(entry.device, entry.sequence)
     ]
     batches = await load_tail(state.source, fresh, session.device_keys())
@@ -63,9 +63,13 @@ async def _take(
     new = {run.index.primary.name for run in state.root.runs}
     if not old <= new:  # spec: UNDO-10
         return
+    own = [entry for entry in before.body.tail if entry.device == writer] if old != new else []
+    # Whoever wrote the state before can list batches of this writer that there never were: only what opens counts.
+    opened = await load_tail(before.source, own, session.device_keys())
+    known = {entry.sequence for entry, _ in opened}  # spec: UNDO-12
     for run in state.root.runs:
         if run.index.primary.name not in old:
-            await carried.run(state, run, lambda device, number: device == writer and (device, number) not in known)
+            await carried.run(state, run, lambda device, number: device == writer and number not in known)
 
 
 def _unread(what: str) -> UntrustedDataError:

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from strongroom import evidence
 from strongroom.fetching import Shown
@@ -32,6 +33,12 @@ ALARM = "alarm"
 """Name in the state: what the last report to the witness found wrong."""
 
 _REPORTED = "witnessed"
+
+_UNSHOWN = "unshown"
+"""Name in the state: a version that the relay was asked to go on from and has not shown to, how often, since when."""
+
+DOUBTS = 2
+"""So many times in a row, of a relay that answers everything else, are an alarm."""
 
 REPORT_MS = 60_000
 """Between two reports of one device."""
@@ -146,6 +153,7 @@ async def check(session: Session, address: WitnessAddress | None = None) -> Stat
     async def showing(since: int | None) -> HeadResponse:
         if since is None or since == session.pin.head_version:
             return await _stored(session)
+        await _doubt(session, since)
         return await session.proof_from(since, shown)
 
     async with session.lock, await Witness.reach(asked) as witness:
@@ -158,8 +166,27 @@ async def check(session: Session, address: WitnessAddress | None = None) -> Stat
             raise
         version = session.pin.head_version
         reported = version.to_bytes(8, "big") + now_ms().to_bytes(8, "big")
-        session.state.put({WITNESS: str(asked).encode(), _REPORTED: reported, ALARM: None})
+        session.state.put({WITNESS: str(asked).encode(), _REPORTED: reported, ALARM: None, _UNSHOWN: None})
     return said
+
+
+async def _doubt(session: Session, since: int) -> None:
+    """Note durably, before the relay is asked to show that its state goes on from version `since`, that it has not.
+
+    A relay that hides something need only leave this one question without an answer. One that is away answers nothing.
+    """
+    await session.transport.head(session.account, None)  # raises when it is away: then it refuses nothing
+    stored = session.state.get(_UNSHOWN) or bytes(24)
+    times, began = (int.from_bytes(stored[at : at + 8], "big") for at in (8, 16))
+    times, began = times + 1, began or now_ms()
+    changes: dict[str, bytes | None] = {_UNSHOWN: b"".join(item.to_bytes(8, "big") for item in (since, times, began))}
+    if times > DOUBTS:  # spec: WIT-12
+        day = datetime.fromtimestamp(began / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        changes[ALARM] = (
+            f"the relay does not show that what it has goes on from version {since}, though it was asked {times - 1} "
+            f"times since {day}; it may be hiding what other devices wrote"
+        ).encode()
+    session.state.put(changes)
 
 
 async def report(session: Session, *, closing: bool = False) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from protocol.builders import ACCOUNT, History, core, history, random_bytes, receipt_key, refused
 from strongroom_protocol.errors import Failure
+from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.manifest import witness
 from strongroom_protocol.manifest.receipt import Chain, Receipt
 from strongroom_protocol.manifest.witness import (
     Remembered,
@@ -60,6 +62,14 @@ def test_a_gap_needs_its_proof() -> None:
     before = after(None, told(PAST, 3))
     assert after(before, told(PAST, 9)) == before
     assert after(before, told(PAST, 9, 2)) == before
+
+
+@pytest.mark.spec("WIT-13")
+def test_it_moves_on_by_no_leap(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = after(None, told(PAST, 3))
+    monkeypatch.setattr(witness, "LIMITS", replace(LIMITS, head_step=5))
+    assert after(before, told(PAST, 9, 3)) == before
+    assert after(before, told(PAST, 8, 3)).version == 8
 
 
 @pytest.mark.spec("RCPT-1", "RCPT-2", "ACC-1", "LOG-2")

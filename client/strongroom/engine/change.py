@@ -96,7 +96,12 @@ class Change:
         self._kept |= {frame.segment for _, frame in kept}
 
     def append_batch(self, entry: TailEntry, frames: tuple[Frame, ...]) -> None:
-        """A batch of these (stamped) frames."""
+        """A batch of these (stamped) frames, under a sequence that this device uses for the first time.
+
+        An entry of that sequence is a lie about this device: with both, no reader would take the body.
+        """
+        origin = entry.device, entry.sequence
+        self._tail = [other for other in self._tail if (other.device, other.sequence) != origin]  # spec: BODY-6
         self._tail.append(entry)
         self._appended.append((entry, frames))
 

@@ -111,6 +111,8 @@ def advance(known: Remembered | None, head: Head, new: Remembered, consistency: 
     """What is remembered from now on: `new` when it descends from what is known, else what is known."""
     if known is None:
         return new
+    if head.version > known.version + LIMITS.head_step:  # spec: WIT-13
+        return known
     try:  # a head that is not newer has no proof: its log is too short to begin with the remembered one
         merkle.check_consistency(known.version, known.log_root, head.version - 1, head.log_root, consistency)
     except UntrustedDataError:
