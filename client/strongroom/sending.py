@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from strongroom_protocol.seal.media import Media
 
 GATHER_S = 0.2
-"""How long a commit waits for further messages: well within the second in which another device shows them."""
+"""How long a commit waits for further messages: well within the second in which another device shows them.
+
+`Settings.commit_delay` is more than this, or less, where a person wants it so."""
 
 IDLE_S = 30.0
 """How long nothing was appended before a device merges runs: it has the time, and the next commits stay small."""
@@ -123,7 +125,7 @@ class Sender:
                 continue
             self._wanted.clear()
             untidy = True
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(self._gathering())
             try:
                 await self.flush()
                 pause, _ = BACKOFF_S
@@ -134,12 +136,20 @@ class Sender:
                 pause = min(2 * pause, longest)
                 self._wanted.set()
 
+    def _gathering(self) -> float:
+        from strongroom.settings import Settings
+
+        wanted = Settings.load(self._session.state).commit_delay
+        return GATHER_S if wanted is None else wanted
+
     async def _tidy(self) -> None:
         """Merge runs while nobody is waiting; a failure is met again, and told, when something is to be saved."""
         from strongroom.importing import tidy
+        from strongroom.pinning import keep_all_daily
 
         with contextlib.suppress(StrongroomError):
             await tidy(self._session)
+            await keep_all_daily(self._session)
 
     async def _told(self, error: StrongroomError | None) -> None:
         async with self._moved:

@@ -82,10 +82,23 @@ class Vault(Keeping):
         """
         from strongroom.engine.audit import audit
         from strongroom.engine.depth import FULL
+        from strongroom.pinning import unpinned
 
         async with self._session.lock:
             snapshot = await self._session.snapshot(fresh=True)
-        return await audit(snapshot, depth=depth or FULL, progress=measured("verify", progress))
+        report = await audit(snapshot, depth=depth or FULL, progress=measured("verify", progress))
+        leaving, _ = await unpinned(self._session, snapshot)
+        report.leaving = len(leaving)
+        return report
+
+    async def keep_all(self) -> int:
+        """Have the relay keep what the newest version needs and a device told it to delete; how many objects that were.
+
+        An idle device does so once a day. Raises ReadOnly, RelayError.
+        """
+        from strongroom.pinning import keep_all
+
+        return await keep_all(self._session)
 
     async def compact(self) -> bool:
         """Pack the history as small as it gets and take out what was erased; for an idle device with a good connection.

@@ -13,12 +13,15 @@ import pytest
 from adversary.hostile import Hostile
 from adversary.test_attacks_undo import family, says, undo
 from forks import fork, move, witness_of
+from strongroom import Depth
 from strongroom.commit import advance, commit, sealer_for
 from strongroom.engine.change import Change
 from strongroom.staging import Staging
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.engine.refs import ObjectRef
 from strongroom_protocol.errors import Failure, RelayUnreachable, UntrustedDataError
+from strongroom_protocol.seal.objects import ObjectType
+from strongroom_relay.service.objects import sweep
 from vaults import Bench, Device, talk
 
 
@@ -72,6 +75,42 @@ async def test_messages_under_foretold_sequences_are_read_and_survive_the_undo(b
     after = await says(owner)
     assert len(after.pop("chat new")) == 3
     assert after == before
+
+
+async def _drop_everything(thief: Device) -> int:
+    """One head that drops all that the state needs and changes nothing else."""
+
+    async def build(change: Change) -> bool:
+        change.drops |= {ref.name async for ref, kind in change.base.objects() if kind is not ObjectType.BODY}
+        return True
+
+    await commit(thief.session, build)
+    return len({ref.name async for ref, kind in (await thief.snapshot()).objects() if kind is not ObjectType.BODY})
+
+
+@pytest.mark.spec("LIFE-20")
+@pytest.mark.parametrize("idle", [False, True])
+async def test_what_a_stolen_device_marked_for_deletion_is_kept_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
+    """Reading finds nothing for a month; verifying, and a device's idle day, find it at once and undo it."""
+    owner, thief, _ = await family(bench)
+    before = await says(owner)
+    needed = await _drop_everything(thief)
+    found = await owner.vault.verify(Depth.quick())
+    assert (found.damaged, found.leaving) == ({}, needed)
+    if idle:
+        await owner.vault._sender._tidy()
+    else:
+        assert await owner.vault.keep_all() == needed
+    assert (await owner.vault.verify()).leaving == 0
+    assert await owner.vault.keep_all() == 0
+    relay = await bench.open()
+    later = relay.clock() + 40 * 24 * 3600 * 1000
+    monkeypatch.setattr(relay, "clock", lambda: later)
+    await sweep(relay)
+    assert await says(owner) == before
+    assert not (await owner.vault.verify()).damaged
 
 
 @pytest.mark.spec("WIT-12")

@@ -23,7 +23,7 @@ _LOSSES = (("a hundredth", 0.01), ("a tenth", 0.1))
 @click.option("--sample", metavar="N%", help="fetch N percent of the content, drawn at random")
 @click.option("--full", is_flag=True, help="fetch everything (the default)")
 def command(quick: bool, sample: str | None, full: bool, **given: Any) -> int:
-    """Check what the relay holds, whatever this device has already. Changes nothing.
+    """Check what the relay holds, whatever this device has already. Has it keep what it was wrongly told to delete.
 
     All of it, unless told otherwise: every digest is compared, every seal opened, every message parsed. A sample says
     how likely it would have found a loss; repeat it, and the chance that one stays hidden shrinks each time.
@@ -51,6 +51,7 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
     async with await given.open() as vault:
         with Meter("verifying", "bytes") as meter:
             found = await vault.verify(depth, progress=meter.on)
+        kept = await vault.keep_all() if found.leaving and vault.writable else 0
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
         lost = {"1": found.chance(1)} | {f"{share:.0%}": found.chance(_of(found, share)) for _, share in _LOSSES}
         given.emit(
@@ -61,6 +62,8 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
                 "content": found.content,
                 "examined": found.examined,
                 "asked": found.asked,
+                "leaving": found.leaving,
+                "kept_again": kept,
                 "chance": {loss: round(chance, 6) for loss, chance in lost.items()},
                 "frames": found.frames,
                 "records": found.rows,
@@ -72,7 +75,13 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
         )
         for name, kind in damaged.items():
             given.note(f"{kind}: {name}")
-        return EXIT_UNTRUSTED if damaged else 0
+        if found.leaving:
+            given.note(
+                f"{found.leaving:,} objects that this version needs were about to be deleted: a device wanted it. "
+                + ("They are kept again" if kept else "A device that may write has to run `strongroom verify`")
+                + "; `strongroom undo --list` shows who committed what"
+            )
+        return EXIT_UNTRUSTED if damaged or found.leaving else 0
 
 
 def _of(found: Audit, share: float) -> int:

@@ -31,6 +31,7 @@ class Audit:
     """What was found. `damaged`: object name (hex) to the class of failure; `frames_lost` of `frames`.
 
     Of `content` objects, `examined` were fetched and opened, and `asked` more were there as far as their header.
+    `leaving` are there, and the relay was told to delete them although this version needs them (`Vault.verify`).
     """
 
     objects: int = 0
@@ -42,6 +43,7 @@ class Audit:
     content: int = 0
     examined: int = 0
     asked: int = 0
+    leaving: int = 0
     damaged: dict[str, Failure] = field(default_factory=dict)
 
     def chance(self, lost: int) -> float:
