@@ -34,10 +34,12 @@ if TYPE_CHECKING:
         Restored,
         SlotInfo,
         Status,
+        Update,
         VersionInfo,
     )
     from strongroom.retention import Cut, Plan
     from strongroom.search.records import Hit, IndexState, SearchPage
+    from strongroom.settings import Settings
     from strongroom.undoing import Undone
     from strongroom.vault import Vault
     from strongroom_protocol.errors import (
@@ -97,12 +99,14 @@ __all__ = [
     "Restored",
     "Row",
     "SearchPage",
+    "Settings",
     "SlotInfo",
     "Status",
     "StorageFull",
     "StrongroomError",
     "Undone",
     "UntrustedDataError",
+    "Update",
     "UpgradeRequired",
     "Vault",
     "VaultLocked",
@@ -120,6 +124,8 @@ __all__ = [
 _PLACES = {
     "Hit": ("strongroom.search.records", "Hit"),
     "IndexState": ("strongroom.search.records", "IndexState"),
+    "Settings": ("strongroom.settings", "Settings"),
+    "Update": ("strongroom.records", "Update"),
     "SearchPage": ("strongroom.search.records", "SearchPage"),
     "KeyEventInfo": ("strongroom.records", "KeyEventInfo"),
     "SlotInfo": ("strongroom.records", "SlotInfo"),

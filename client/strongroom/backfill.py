@@ -15,12 +15,26 @@ from strongroom.engine.examining import Gate
 from strongroom.reader import Reader
 from strongroom.records import OnProgress, Progress, Restored, measured
 from strongroom.session import Session
+from strongroom.settings import Settings
 
 
 async def restore(
-    session: Session, reader: Reader, *, media: bool, progress: OnProgress | None = None, gate: Gate | None = None
+    session: Session,
+    reader: Reader,
+    *,
+    media: bool | None,
+    progress: OnProgress | None = None,
+    gate: Gate | None = None,
 ) -> Restored:
-    """Fetch what the newest version reaches into the cache, and drop from it what nothing reaches any more."""
+    """Fetch what the newest version reaches into the cache, and drop from it what nothing reaches any more.
+
+    `media` None: as the settings say. With a `gate`, and by the setting "later", files come after all messages.
+    """
+    if media is None:
+        wanted = Settings.load(session.state).media
+        media = wanted != "on-demand"
+        if wanted == "later" and gate is None:
+            gate = _open
     async with session.lock:
         head = await session.sync()
         snapshot = await reader.readable(head)
@@ -32,10 +46,14 @@ async def restore(
     return Restored(report, snapshot.head.version, snapshot.head.version != head.version)
 
 
+async def _open() -> None:
+    """A gate through which everything goes: what it is for is the order."""
+
+
 class Backfill:
     """A restore that runs beside everything else. `progress` is where it is; `wait` gives what it found."""
 
-    def __init__(self, session: Session, reader: Reader, *, media: bool) -> None:
+    def __init__(self, session: Session, reader: Reader, *, media: bool | None) -> None:
         self.progress = Progress("restore", 0, None, "bytes")
         self._going = asyncio.Event()
         self._going.set()

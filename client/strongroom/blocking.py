@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -89,8 +89,12 @@ class Vault:
         async def following() -> T | None:
             return await anext(items, None)
 
-        while (found := self._wait(following())) is not None:
-            yield found
+        try:
+            while (found := self._wait(following())) is not None:
+                yield found
+        finally:
+            if isinstance(items, AsyncGenerator) and self._loop.is_running():
+                self._wait(items.aclose())  # a `watch` that is left ends, and its stream with it
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -2,12 +2,13 @@
 
 A relay's events are hints and nothing else: after each the newest head is fetched and weighed as ever. So a relay that
 lies in them can make a device ask in vain, which it does less and less often, or say nothing, which a poll now and then
-bounds.
+bounds. No clock is read but the event loop's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -16,36 +17,129 @@ from strongroom.news import news
 from strongroom.reader import Reader
 from strongroom.records import Update
 from strongroom.session import Session
-from strongroom_protocol.errors import NotFound, RelayConflict, RelayError, RelayUnreachable
+from strongroom.transport.base import Versions
+from strongroom_protocol.errors import RelayConflict, RelayUnreachable, StrongroomError
 
 BACKOFF_S = (0.5, 60.0)
 """First and longest wait after a stream ended, or after a hint that brought nothing."""
+
+STEADY_S = 20.0
+"""A stream that lasted so long was a good one: the next one is opened at once. Others are opened ever more seldom."""
 
 SAFETY_S = 300.0
 """A device asks this often however silent the stream is."""
 
 POLL_S = 15.0
-"""How often a device asks where the relay has no stream, or something between them swallows it."""
+"""How often a device asks while it has no stream that tells anything: the relay has none, or a proxy swallows it."""
+
+NOTHING = Versions(0, 0)
 
 
-@dataclass(slots=True)
+class Live:
+    """The stream of a device, for all who follow in this process: a relay gives each key one (LIVE-4)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._followers: set[Follower] = set()
+        self._task: asyncio.Task[None] | None = None
+        self.newest = NOTHING  # by the relay's word
+        self.telling = False  # whether there is a stream that has told something
+        self.closed = False
+
+    def join(self, follower: Follower) -> None:
+        """Hold a stream from now on, for this one too."""
+        self._followers.add(follower)
+        if self._task is None:
+            self._task = asyncio.create_task(self._listening(), name="live")
+
+    async def leave(self, follower: Follower) -> None:
+        """The last one ends the stream."""
+        self._followers.discard(follower)
+        if not self._followers:
+            await self._stop()
+
+    async def close(self) -> None:
+        """End the stream, and with it everybody's following."""
+        self.closed = True
+        for follower in self._followers:
+            follower.woken.set()
+            follower.anew.set()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        task, self._task = self._task, None
+        self.telling, self.newest = False, NOTHING
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _listening(self) -> None:
+        """Hold a stream, and a new one whenever it ends."""
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            began = loop.time()
+            try:
+                async with contextlib.aclosing(self._session.transport.events(self._session.account)) as events:
+                    async for versions in events:
+                        if versions is not None:
+                            self._heard(versions)
+            except StrongroomError:
+                pass  # no stream, or none for us: who follows asks by itself now, and is told which
+            if self.telling:
+                self.telling = False
+                for follower in self._followers:
+                    follower.woken.set()
+            failures = 0 if loop.time() - began >= STEADY_S else failures + 1
+            await asyncio.sleep(_wait(failures))
+
+    def _heard(self, versions: Versions) -> None:
+        first, self.telling, self.newest = not self.telling, True, versions
+        for follower in self._followers:
+            if first:
+                follower.anew.set()
+            if follower.behind(versions):
+                follower.woken.set()
+
+
+@dataclass(slots=True, eq=False)
 class Follower:
-    """Waits for hints, fetches, and tells what is new. With `poll` (seconds) it asks that often and holds no stream."""
+    """Waits for hints, fetches, and tells what is new. With `poll` (seconds) it asks that often, without a stream."""
 
     session: Session
     reader: Reader
+    live: Live
     poll: float | None = None
-    _hint: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    anew: asyncio.Event = field(default_factory=asyncio.Event)
+    _known: Versions = NOTHING
+
+    def behind(self, versions: Versions) -> bool:
+        """Whether they are newer than what this one has told about. Not than the pin: others move that, too."""
+        return versions.head > self._known.head or versions.keyring > self._known.keyring
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Every update from now on. Raises UntrustedDataError (a relay that shows something else than before),
-        ReadOnly (this device was removed), RelayUnreachable only while nothing is known at all."""
+        """Every update from now on, until the vault is closed. Raises what `Vault.watch` says."""
+        try:
+            async with contextlib.aclosing(self._updates()) as updates:
+                async for update in updates:
+                    yield update
+        except Exception:
+            if not self.live.closed:  # else the vault was closed under a request: no error of anybody's
+                raise
+
+    async def _updates(self) -> AsyncGenerator[Update, None]:
         before = await self.reader.committed()
-        listening = None if self.poll else asyncio.create_task(self._listening(), name="live")
+        self._known = Versions(before.head.version, before.head.keyring_version)
+        if self.poll is None:
+            self.live.join(self)
         vain = 0
         try:
-            while True:
-                await self._hinted()
+            while not self.live.closed:
+                hinted = await self._hinted()
+                if self.live.closed:
+                    return
+                self.woken.clear()  # one synchronisation at a time; whatever comes meanwhile makes one more
+                self.anew.clear()
                 found = None
                 try:
                     after = await self.reader.committed()
@@ -53,40 +147,32 @@ class Follower:
                     moved, before = after.head.version > before.head.version, after
                 except (RelayUnreachable, RelayConflict):
                     moved = False  # nothing is skipped: the next comparison begins where this one did
+                else:
+                    self._known = Versions(after.head.version, self.session.keyring.version)
+                    if not self.behind(self.live.newest):  # what woke it meanwhile has just been fetched
+                        self.woken.clear()
                 if found is not None:
                     yield found
-                vain = 0 if moved else vain + 1
-                if vain > 1:  # spec: LIVE-9
-                    await asyncio.sleep(_wait(vain - 2))
+                vain = 0 if moved else vain + hinted
+                if hinted and vain > 1:  # spec: LIVE-9
+                    await self._pause(_wait(vain - 2))
         finally:
-            if listening is not None:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+            if self.poll is None:
+                await self.live.leave(self)
 
-    async def _hinted(self) -> None:
-        try:
-            async with asyncio.timeout(self.poll or SAFETY_S):  # spec: LIVE-10
-                await self._hint.wait()
-        except TimeoutError:
-            pass
-        self._hint.clear()
+    async def _hinted(self) -> bool:
+        """Wait for a hint; False when none came for so long that it is time to ask without one."""
+        asking = SAFETY_S if self.live.telling else POLL_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.poll or asking):  # spec: LIVE-10
+                await self.woken.wait()
+        return self.woken.is_set()
 
-    async def _listening(self) -> None:
-        """Hold a stream, and a new one whenever it ends; without any, ask now and then."""
-        failures = 0
-        while True:
-            try:
-                async for versions in self.session.transport.events(self.session.account):
-                    failures = 0
-                    known = self.session.pin.head_version, self.session.keyring.version
-                    if versions is not None and (versions.head > known[0] or versions.keyring > known[1]):
-                        self._hint.set()
-            except RelayUnreachable:
-                await asyncio.sleep(_wait(failures))
-                failures += 1
-            except (RelayError, NotFound):  # it has no stream, or none for us; asking will tell which
-                await asyncio.sleep(POLL_S)
-            self._hint.set()
+    async def _pause(self, seconds: float) -> None:
+        """Wait; a new stream, of which there are few, ends it: the relay may be back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.anew.wait()
 
 
 def _wait(failures: int) -> float:

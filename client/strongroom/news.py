@@ -23,7 +23,8 @@ MESSAGES = 1_000
 async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
     """The update from one accepted state to a later one; None when no other device did anything.
 
-    A writer's sequences only rise, so whatever has a higher one than `before` knew is new, wherever it lies now.
+    A writer's sequences only rise, so whatever has a higher one than `before` knew is new, wherever it lies now. What
+    cannot be read is not told, and the update says that it is not complete.
     """
     known, now = before.body.sequences, after.body.sequences
     if before.discards != after.discards:
@@ -48,7 +49,7 @@ async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
         for message in await at(after, chat, time)
         if message.id in ids
     ]
-    return Update(after.head.version, tuple(sorted(chats)), tuple(messages))
+    return Update(after.head.version, tuple(sorted(chats)), tuple(messages), complete=not after.source.damage)
 
 
 def _touched(

@@ -21,6 +21,7 @@ from strongroom_protocol.keys.secrets import Passphrase, RecoveryCode
 if TYPE_CHECKING:
     from strongroom.backfill import Backfill
     from strongroom.linking import OnLink
+    from strongroom.live import Live
     from strongroom.search.searching import Searching
     from strongroom.unlocking import SecretsOrUnlock
     from strongroom_protocol.manifest.anchor import Anchor
@@ -40,6 +41,7 @@ class Opened:
         self._opener = opener  # of a login that waits for its confirmation
         self._backfill: Backfill | None = None
         self._searching: Searching | None = None
+        self._live: Live | None = None
         self._closed = False
         self._last: dict[str, tuple[int, int]] = {}  # time and seq of the message appended last, by chat
         self.name = name
@@ -191,6 +193,8 @@ class Opened:
                 await self._backfill.stop()
             if self._searching is not None:
                 await self._searching.stop()
+            if self._live is not None:
+                await self._live.close()
             await self._sender.stop()
             await self._session.transport.close()
             self._session.state.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from strongroom_protocol.errors import InvalidArgument, NotFound
 if TYPE_CHECKING:
     from strongroom.search.records import IndexState, SearchPage
     from strongroom.search.searching import OnIndexed, Searching
+    from strongroom.settings import Settings
     from strongroom_protocol.seal.media import Media
 
 
@@ -76,20 +77,38 @@ class Reading(Account):
             self._searching = Searching(self._session, self._reader, self._outbox)
         return self._searching
 
-    async def watch(self, *, poll: float | None = None) -> AsyncIterator[Update]:
-        """What other devices do, as it arrives, from now on; never ends by itself.
+    async def watch(self, *, poll: float | None = None) -> AsyncGenerator[Update, None]:
+        """What other devices do, as it arrives, from now on; ends when the vault is closed.
 
         The relay says when to look, over a connection that is held; without one, or with `poll`, this device asks every
-        so many seconds. Nothing is skipped, however long the relay was away. Raises UntrustedDataError when the relay
-        shows something else than before, ReadOnly when this device was removed.
+        so many seconds (by default as `settings` say). Nothing is skipped, however long the relay was away. Raises
+        UntrustedDataError when the relay shows something else than before, ReadOnly or NotFound when this device was
+        removed, InvalidArgument when live delivery is switched off, RelayUnreachable when it is away and nothing is here.
         """
-        from strongroom.live import Follower
+        from strongroom.live import Follower, Live
 
         if poll is not None and not 0 < poll < float("inf"):
             raise InvalidArgument("poll is a number of seconds")
-        async with contextlib.aclosing(Follower(self._session, self._reader, poll).updates()) as updates:
+        wanted = self.settings()
+        if poll is None and wanted.live == "off":
+            raise InvalidArgument("live delivery is off on this device", hint="strongroom settings --live push")
+        if poll is None and wanted.live == "poll":
+            poll = wanted.poll
+        self._live = self._live or Live(self._session)
+        follower = Follower(self._session, self._reader, self._live, poll)
+        async with contextlib.aclosing(follower.updates()) as updates:
             async for update in updates:
                 yield update
+
+    def settings(self) -> Settings:
+        """What this device may spend on data and battery."""
+        from strongroom.settings import Settings
+
+        return Settings.load(self._session.state)
+
+    def set_settings(self, settings: Settings) -> None:
+        """Keep other ones, durably; a `watch` that runs already goes on as it began."""
+        settings.save(self._session.state)
 
     def media(self, attachment: Attachment, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a file, from any position; each piece is verified before it is yielded.

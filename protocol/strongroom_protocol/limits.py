@@ -80,6 +80,7 @@ class Limits:
     window_ms: int = 30 * 24 * 3600 * 1000  # dropped objects are kept that long
 
     streams_total: int = 500  # live streams at one relay: half of its connections
+    streams_account: int = 80  # of one account: its 64 devices, and guests
 
     # Linking (chapter 15)
     link_ms: int = 600_000  # a code is good for ten minutes: to fetch the other device, not to be phished

@@ -9,7 +9,7 @@ The trace holds what a relay sees of a request: the call and its public argument
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from strongroom.transport.base import (
@@ -127,7 +127,7 @@ class Hostile:
         found: WitnessResponse = await self._do("witness", request)
         return found
 
-    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+    async def events(self, account: bytes) -> AsyncGenerator[Versions | None, None]:
         self.trace.append(("events", account))
         if "events" in self._instead:
             async for versions in self._instead["events"](account):

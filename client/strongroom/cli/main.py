@@ -28,6 +28,7 @@ VERBS = {
     "chats": "list chats",
     "show": "show messages of a chat",
     "search": "find messages on this device",
+    "watch": "show what other devices write, as it arrives",
     "files": "save the files of a message",
     "append": "add a message to a chat",
     "edit": "give a message a new text",
@@ -41,6 +42,7 @@ VERBS = {
     "keep": "how long what is kept, and what would go",
     "erase": "take out a whole chat",
     "compact": "pack the history as small as it gets",
+    "settings": "what this device may spend on data and battery",
     "export": "leave with everything",
 }
 

@@ -14,14 +14,15 @@ from strongroom.cli.progress import Meter
 @click.command("restore")
 @common
 @accepted
-@click.option("--no-media", is_flag=True, help="leave files at the relay until they are looked at")
-def command(no_media: bool, **given: Any) -> int:
+@click.option("--media/--no-media", default=None,
+              help="fetch files too, or leave them until they are looked at (default: as in settings)")  # fmt: skip
+def command(media: bool | None, **given: Any) -> int:
     """Fetch everything into this device's folder, so that it is readable without the relay."""
     called = context(**given)
-    return called.run(_restore(called, media=not no_media))
+    return called.run(_restore(called, media=media))
 
 
-async def _restore(given: Context, *, media: bool) -> int:
+async def _restore(given: Context, *, media: bool | None) -> int:
     async with await given.open() as vault:
         with Meter("restoring", "bytes") as meter:
             restored = await vault.restore(media=media, progress=meter.on)

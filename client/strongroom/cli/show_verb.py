@@ -38,8 +38,8 @@ async def _show(given: Context, chat: str, last: int, before: str | None, around
         messages = await _read(vault, chat, last, before, around, ident)
         damaged = vault.damage()
         given.emit(
-            {"chat": chat, "messages": [_plain(message) for message in messages], "damaged": damaged},
-            "\n".join(line for message in messages for line in _lines(message)) or "no messages",
+            {"chat": chat, "messages": [plain(message) for message in messages], "damaged": damaged},
+            "\n".join(line for message in messages for line in lines(message)) or "no messages",
         )
         if damaged:
             given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
@@ -58,7 +58,8 @@ async def _read(
     return await vault.newest(chat, count=last)
 
 
-def _plain(message: ChatMessage) -> dict[str, Any]:
+def plain(message: ChatMessage) -> dict[str, Any]:
+    """A message as JSON shows it."""
     return {
         "id": message.id, "time": message.time, "sender": message.sender, "sender_name": message.sender_name,
         "text": message.text, "kind": message.kind if message.versions else None, "deleted": message.deleted,
@@ -71,7 +72,8 @@ def _plain(message: ChatMessage) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(message: ChatMessage) -> list[str]:
+def lines(message: ChatMessage) -> list[str]:
+    """A message for people: a line, and one for each file."""
     if message.deleted or not message.versions:
         return [f"{moment(message.time)}  (deleted)"]
     who = message.sender_name or message.sender

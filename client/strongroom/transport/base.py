@@ -5,7 +5,7 @@ Every call raises only errors of `strongroom_protocol.errors`; what comes back i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from strongroom_protocol.manifest.witness import WitnessRequest, WitnessResponse
@@ -117,7 +117,7 @@ class Transport(Protocol):
         """Ask a relay that is a witness what it remembers. Raises NotFound when it is none."""
         ...
 
-    def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+    def events(self, account: bytes) -> AsyncGenerator[Versions | None, None]:
         """The newest versions, now and at every change; None for a sign of life. Hints: nothing of it is proven.
 
         Never ends well: raises RelayUnreachable, NotFound from a relay that has no stream, RelayRefused.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -132,7 +132,7 @@ class HttpTransport:
     async def witness(self, request: WitnessRequest) -> WitnessResponse:
         return WitnessResponse.parse(await self._ask("POST", "/v1/witness", request.encode(), signed=False))
 
-    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+    async def events(self, account: bytes) -> AsyncGenerator[Versions | None, None]:
         path = _path(account, "events")
         for retry in (False, True):
             try:
@@ -143,7 +143,7 @@ class HttpTransport:
                     raise
                 self._offset = error.relay_time // 1000 - _seconds()
 
-    async def _stream(self, path: str) -> AsyncIterator[Versions | None]:
+    async def _stream(self, path: str) -> AsyncGenerator[Versions | None, None]:
         reader = live.Reader()
         self.requests += 1
         try:
@@ -153,6 +153,8 @@ class HttpTransport:
             ) as answer:  # fmt: skip
                 if answer.status != 200:
                     raise to_error(parse_problem(answer.status, await _bounded(answer, PROBLEM_BYTES)))
+                if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise aiohttp.ClientPayloadError("content codings are not accepted")
                 async for piece in answer.content.iter_any():
                     self.bytes_received += len(piece)
                     found = reader.feed(piece)

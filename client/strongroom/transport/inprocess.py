@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -185,7 +185,7 @@ class InProcessTransport:
 
         return await self._asked(witness(self._relay, request))
 
-    async def events(self, account: bytes) -> AsyncIterator[Versions | None]:
+    async def events(self, account: bytes) -> AsyncGenerator[Versions | None, None]:
         """The same without heartbeats: a folder has one user at a time, but tests share a relay."""
         from strongroom_relay.service import reading
 

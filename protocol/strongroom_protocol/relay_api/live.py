@@ -16,6 +16,9 @@ SILENCE_S = 50.0
 LINE_BYTES = 256
 """The longest line: two numbers of 16 digits need a seventh of it."""
 
+STREAM_BYTES = 64 * 1024
+"""What a client reads of one stream: four thousand events, or five days of silence. The next one goes on."""
+
 HEARTBEAT = b":\n\n"
 _DATA = re.compile(rb"data: ([1-9][0-9]{0,15}) ([1-9][0-9]{0,15})")
 
@@ -36,9 +39,13 @@ class Reader:
     """Cuts a stream into events, in bounded memory."""
 
     _line: bytearray = field(default_factory=bytearray)
+    _read: int = 0
 
     def feed(self, data: bytes) -> list[Versions]:
         """The events that are complete with these bytes. Raises ValueError for what no relay of this protocol sends."""
+        self._read += len(data)
+        if self._read > STREAM_BYTES:  # spec: LIVE-11
+            raise ValueError("more than a stream needs")
         found = []
         self._line += data
         *lines, rest = self._line.split(b"\n")

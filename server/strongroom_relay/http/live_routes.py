@@ -52,4 +52,4 @@ async def _tell(relay: Relay, who: Principal, stream: Stream, answer: web.Stream
             async with asyncio.timeout(HEARTBEAT_S):
                 await stream.woken.wait()
         except TimeoutError:
-            await answer.write(HEARTBEAT)
+            await answer.write(HEARTBEAT)  # spec: LIVE-2

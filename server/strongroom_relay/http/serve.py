@@ -67,7 +67,7 @@ async def serve(
     await stop.wait()
     sweeper.cancel()
     server.close()
-    relay.streams.end()
+    relay.streams.end()  # spec: LIVE-6
     await app[TRAFFIC].drained(stop_seconds)
     await runner.cleanup()
 

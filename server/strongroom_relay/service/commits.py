@@ -37,7 +37,7 @@ async def commit(relay: Relay, who: Principal, request: CommitRequest) -> Commit
     if head.signer != who.key:  # spec: API-4
         raise ProblemError(Problem.SIGNATURE)
     answer = await relay.store.write(lambda database: _swap(relay, database, who, head, keyring, request))
-    relay.streams.changed(who.account)
+    relay.streams.changed(who.account)  # spec: LIVE-1
     return answer
 
 

@@ -31,20 +31,27 @@ class Streams:
     """The open streams of all accounts, at most one for each key: a device's new one ends its old one."""
 
     most: int = LIMITS.streams_total
+    most_of_one: int = LIMITS.streams_account
     _open: dict[bytes, dict[bytes, Stream]] = field(default_factory=dict)
     _count: int = 0
 
     @contextmanager
     def listen(self, account: bytes, key: bytes) -> Iterator[Stream]:
-        """A stream for this key while the context lasts. Raises ProblemError (`unavailable`) when too many are open."""
-        streams = self._open.setdefault(account, {})
-        before = streams.pop(key, None)
+        """A stream for this key while the context lasts.
+
+        Raises ProblemError when too many are open: `rate` of this account, `unavailable` of all.
+        """
+        streams = self._open.get(account, {})
+        before = streams.get(key)
         if before is not None:  # spec: LIVE-4
             before.end()
+        elif len(streams) >= self.most_of_one:  # spec: LIVE-12
+            raise ProblemError(Problem.RATE)
         elif self._count >= self.most:  # spec: LIVE-5
             raise ProblemError(Problem.UNAVAILABLE)
         else:
             self._count += 1
+        self._open[account] = streams
         streams[key] = stream = Stream()
         try:
             yield stream
