@@ -1,4 +1,4 @@
-"""Exports as Telegram Desktop writes them, made from the format's facts: the text of a result.json, and what it says."""
+"""Exports as Telegram Desktop writes them, made from the facts of the format: a result.json, and what it says."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Reading(Account):
         The relay says when to look, over a connection that is held; without one, or with `poll`, this device asks every
         so many seconds (by default as `settings` say). Nothing is skipped, however long the relay was away. Raises
         UntrustedDataError when the relay shows something else than before, ReadOnly or NotFound when this device was
-        removed, InvalidArgument when live delivery is switched off, RelayUnreachable when it is away and nothing is here.
+        removed, InvalidArgument when live delivery is off, RelayUnreachable when it is away and nothing is here yet.
         """
         from strongroom.live import Follower, Live
 
