@@ -20,8 +20,9 @@ def test_text_of_one_chat_in_a_zone(ada: Person) -> None:
     ada.run("export", "texts", "Family", "--format", "txt", "--zone", "Asia/Tokyo", "--vault", "vault")
     (path,) = (ada.folder / "texts" / "chats").iterdir()
     text = path.read_text()
-    assert "--- 2023-11-15 ---\n07:13:20  ann: Eight? [edited]\n" in text
-    assert "[earlier: Dinner at seven?]" in text
+    assert "--- 2023-11-15 Wednesday ---\n07:13:20  ann: Eight?\n          edited" in text
+    assert "          before: Dinner at seven?\n" in text
+    assert "Times     Asia/Tokyo, or as the source had them\n" in text
     assert "👍 ann" in text
     assert "The report is ready" not in text
 

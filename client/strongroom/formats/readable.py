@@ -1,112 +1,150 @@
 """What a person sees of a message, for the exports that are read and not imported: plain words, nothing of markup.
 
-All text passes `visible`: control characters and the two marks that turn the order of what follows round are shown as
-what they are, so that no message can pass for another, or for a line of the export.
+All text passes `visible`. What the export itself says (marks, labels, times) and what others wrote are kept apart in
+every field, so that a writer never has to guess which is which.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any
 
-from strongroom_protocol.rows.detail import ATTACHMENTS, REPLY, SENDER_NAME
+from strongroom.formats.readable_parts import Note, ShownFile, notes, shown_files
+from strongroom.formats.visible import likeness, one_line, visible
+from strongroom_protocol.rows.detail import AT, REPLY, SENDER_NAME
 from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import DeleteKind, Detail, Flag, Kind, Op, Row
 
-_ODD = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202d\\u202e\\ud800-\\udfff\\ufffe\\uffff]")
 QUOTE = 200
 """Characters of a quoted message that are repeated with its answer."""
-
-
-def visible(text: str) -> str:
-    """Text whose odd characters are written out, as `\\u202e`; line breaks, tabs and joiners stay."""
-    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
+_IS_SELF = 8  # of a member's detail
+_GONE = {
+    DeleteKind.ERASE: "erased", DeleteKind.BY_SENDER: "deleted by the sender",
+    DeleteKind.BY_ADMIN: "deleted by an administrator",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFile:
-    """A file of a message: `path` is relative to the export's folder, None when there is only `state` to say."""
+class Quoted:
+    """The message that one answers: its id where the source has it, and the first words of it."""
 
-    name: str
-    role: str
-    mime: str
-    path: str | None
-    state: str
-    caption: str
+    id: str | None
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji, who chose it as far as that is known, and how many did."""
+
+    emoji: str
+    names: list[str]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message in words. `day` is an ISO date, `clock` HH:MM[:SS] or "" where only the day is known."""
+    """A message in words. `day` is an ISO date, `clock` HH:MM[:SS] or "" where only the day is known.
+
+    `edited` and `deleted` are empty, or say so and when; `earlier` are the texts before the one that holds,
+    the first one first.
+    """
 
     id: str
     day: str
     clock: str
-    who: str
-    own: bool
-    event: bool
-    text: str
-    edited: bool
-    deleted: str
-    reply: tuple[str, str] | None
-    notes: list[str] = field(default_factory=list)
+    who: str = ""
+    own: bool = False
+    event: bool = False
+    text: str = ""
+    edited: str = ""
+    deleted: str = ""
+    reply: Quoted | None = None
+    notes: list[Note] = field(default_factory=list)
     files: list[ShownFile] = field(default_factory=list)
-    reactions: list[tuple[str, list[str]]] = field(default_factory=list)
+    reactions: list[Reaction] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class People:
-    """Names of the people of a chat, and who of them is the vault's owner."""
+    """The people of a chat: their names, and who of them is the vault's owner.
+
+    Nobody is shown under somebody else's name: a name that two have comes with their ids. Memory: a name a person.
+    """
 
     names: dict[str, str] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
+    _holders: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Iterable[Row]) -> People:
+        """Those that a chat's facts name."""
         people = cls()
         for row in facts:
             if row.op == Op.MEMBER and row.sender is not None:
                 if row.text:
                     people.names[row.sender] = row.text
-                if (row.detail or {}).get(8):
+                if (row.detail or {}).get(_IS_SELF):
                     people.own.add(row.sender)
+        for person, name in people.names.items():
+            held = people._holders.setdefault(likeness(name), person)
+            if held != person:
+                people._holders[likeness(name)] = None
         return people
 
-    def name(self, person: str | None) -> str:
-        return "" if person is None else visible(self.names.get(person, person)).replace("\n", " ")
+    def sender(self, person: str | None, told: str | None) -> str:
+        """Who says a message: a name without a person behind it is marked when it is somebody's."""
+        if person is None and told and likeness(told) in self._holders:  # spec: EXP-6
+            return f"{one_line(told)} (?)"
+        return self.name(person, told)
+
+    def name(self, person: str | None, told: str | None = None) -> str:
+        """What to call a person: `told` is the name that came with a message, and may be anybody's."""
+        if person is None:
+            return one_line(told)
+        name = told or self.names.get(person) or person
+        holder = self._holders.setdefault(likeness(name), person)
+        if holder != person or name.rstrip().endswith(")"):  # spec: EXP-6
+            return f"{one_line(name)} ({one_line(person)})"  # a name that comes with an id of its own making, too
+        return one_line(name)
 
 
 def shown(message: Message, people: People, zone: tzinfo, files: Callable[[Row], Row]) -> Shown:
     """The words of one message; `files` writes its files and puts their paths into the row."""
     row = message.current
-    moment = row if row is not None else None
-    day, clock = _when(message.time, moment.flags if moment is not None else 0, zone)
-    faces: defaultdict[str, list[str]] = defaultdict(list)
-    for reaction in message.reactions:
-        faces[_one(reaction.text)].append(people.name(reaction.sender))
-    deleted = _deleted(message)
+    day, clock = _when(message.time, row.flags if row is not None else 0, zone)
     if row is None:
-        return Shown(message.id, day, clock, "", False, False, "", False, deleted, None, reactions=list(faces.items()))
+        return Shown(message.id, day, clock, event=True, deleted=_deleted(message, day, zone))
     row = files(row)
     detail = row.detail or {}
-    for tally in detail.get(8, ()):
-        faces[_one(tally.get(1))] += [""] * min(int(tally.get(2, 1)), 999)
-    sender_name = detail.get(SENDER_NAME)
-    own = row.sender in people.own or bool(row.flags & Flag.OUTGOING)
-    who = _one(sender_name) or people.name(row.sender)
     event = row.kind == Kind.SYSTEM or (row.sender is None and row.kind != Kind.UNSUPPORTED)
+    found = list(notes(detail, people.name, said=row.text or "", event=event and not row.text))
+    attached = shown_files(detail)
+    text = _text(row)
+    if not (text or found or attached or message.deletion):
+        text = f"({_kind(row.kind)})" if row.kind != Kind.TEXT else ""
+    return Shown(
+        message.id, day, clock, people.sender(row.sender, detail.get(SENDER_NAME)),
+        row.sender in people.own or bool(row.flags & Flag.OUTGOING), event, text, _edited(message, day, zone),
+        _deleted(message, day, zone), _reply(detail, people), found, attached, _reactions(message, people),
+        [before for before in map(_text, message.versions[:-1]) if before != text],
+    )  # fmt: skip
+
+
+def _text(row: Row) -> str:
     text = visible(row.text or "")
     if row.kind == Kind.UNSUPPORTED and not text:
-        text = visible((row.raw or b"").decode("utf-8", "replace").strip())
-    return Shown(
-        message.id, day, clock, who, own, event, f"* {text}" if row.kind == Kind.ACTION else text,
-        len(message.versions) > 1 or bool(row.flags & Flag.EDITED), deleted, _reply(detail, people),
-        list(_notes(detail, people)), [_file(item) for item in detail.get(ATTACHMENTS, ())], list(faces.items()),
-    )  # fmt: skip
+        return visible((row.raw or b"").decode("utf-8", "replace").strip())
+    return f"* {text}" if row.kind == Kind.ACTION and text else text
+
+
+def _kind(kind: int) -> str:
+    try:
+        return Kind(kind).name.lower()
+    except ValueError:  # of a newer version
+        return "unsupported"
 
 
 def _when(time: int, flags: int, zone: tzinfo) -> tuple[str, str]:
@@ -116,65 +154,56 @@ def _when(time: int, flags: int, zone: tzinfo) -> tuple[str, str]:
     except (OverflowError, ValueError, OSError):
         return "9999-12-31", ""
     precision = flags & Flag.DAYS
+    day = f"{moment.year:04}-{moment.month:02}-{moment.day:02}"
     if precision == Flag.DAYS:
-        return moment.strftime("%Y-%m-%d"), ""
-    return moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M" if precision == Flag.MINUTES else "%H:%M:%S")
+        return day, ""
+    return day, moment.strftime("%H:%M" if precision == Flag.MINUTES else "%H:%M:%S")
 
 
-def _deleted(message: Message) -> str:
+def _said_when(what: str, time: int, day: str, zone: tzinfo) -> str:
+    """What happened to a message of `day`, and when that is known: the clock, with the date when it is another."""
+    if not time:
+        return what
+    then, clock = _when(time, 0, zone)
+    return f"{what} {clock}" if then == day else f"{what} {then} {clock}".rstrip()
+
+
+def _edited(message: Message, day: str, zone: tzinfo) -> str:
+    row = message.versions[-1]
+    if len(message.versions) > 1:
+        return _said_when("edited", (row.detail or {}).get(AT, 0), day, zone)
+    return "edited" if row.flags & Flag.EDITED else ""
+
+
+def _deleted(message: Message, day: str, zone: tzinfo) -> str:
     if message.deletion is None:
         return "" if message.versions else "a message that is not in this backup"
-    return {
-        DeleteKind.BY_SENDER: "deleted by the sender", DeleteKind.BY_ADMIN: "deleted by an administrator",
-        DeleteKind.EXPIRED: "expired",
-    }.get(DeleteKind(min(message.deletion.kind, 3)), "deleted")  # fmt: skip
+    kind = message.deletion.kind
+    what = (
+        _GONE[DeleteKind(kind)] if kind < DeleteKind.EXPIRED else "expired" if kind == DeleteKind.EXPIRED else "deleted"
+    )
+    return _said_when(what, (message.deletion.detail or {}).get(AT, 0), day, zone)
 
 
-def _reply(detail: Detail, people: People) -> tuple[str, str] | None:
+def _reply(detail: Detail, people: People) -> Quoted | None:
     reply = detail.get(REPLY)
     if reply is None:
         return None
-    who = _one(reply.get(8)) or people.name(reply.get(3))
-    text = _one(reply.get(4))
-    return who, text if len(text) <= QUOTE else f"{text[:QUOTE]}…"
-
-
-def _notes(detail: Detail, people: People) -> Iterator[str]:
-    """What a message holds besides text and files, a line each."""
-    forward, poll, call, place = (detail.get(key) or {} for key in (6, 21, 22, 24))
-    if forward:
-        yield f"forwarded from {_one(forward.get(2)) or people.name(forward.get(1)) or 'elsewhere'}"
-    if poll:
-        yield f"poll: {_one(poll.get(1))}"
-        for option in poll.get(2, ()):
-            votes = option.get(2, len(option.get(3, ())) or None)
-            yield f"  ○ {_one(option.get(1))}" + ("" if votes is None else f" ({votes})")
-    if call:
-        seconds = int(call.get(2, 0)) // 1000
-        yield " ".join(filter(None, (
-            _one(call.get(3)), _one(call.get(1)), "call", f"({seconds // 60}:{seconds % 60:02})" if seconds else "",
-        )))  # fmt: skip
-    if place:
-        yield f"location: {_one(place.get(1))}, {_one(place.get(2))} {_one(place.get(3))} {_one(place.get(4))}".strip()
-    for contact in detail.get(23, ()):
-        yield f"contact: {_one(contact.get(1))} {_one(contact.get(2))}".strip()
-    for card in detail.get(25, ()):
-        yield f"link: {_one(card.get(2))} {_one(card.get(1))} {_one(card.get(3))}".strip()
-    payment = detail.get(26) or {}
-    if payment:
-        yield f"payment: {_one(payment.get(2))} {_one(payment.get(3))} {_one(payment.get(4))}".strip()
-    for inner in detail.get(7, ()):
-        yield f"  {_one(inner.get(4)) or people.name(inner.get(3))}: {_one(inner.get(6))}"
-
-
-def _one(value: Any) -> str:
-    return "" if value is None else visible(str(value)).replace("\n", " ")
-
-
-def _file(item: Detail) -> ShownFile:
-    path = item.get(5) if item.get(7) is None and item.get(1) is not None else None
-    state = "" if path is not None else " ".join(filter(None, (_one(item.get(7) or "not here"), _one(item.get(8)))))
-    role = _one(item.get(6)) or "file"
-    return ShownFile(
-        _one(item.get(4)) or role, role, _one(item.get(17) or item.get(3)), path, state, _one(item.get(12))
+    text = one_line(reply.get(4))
+    return Quoted(
+        reply.get(1), people.name(reply.get(3), reply.get(8)), text if len(text) <= QUOTE else f"{text[:QUOTE]}…"
     )
+
+
+def _reactions(message: Message, people: People) -> list[Reaction]:
+    """One for each emoji: those of people who are named, then those that the source only counts."""
+    faces: dict[str, Reaction] = {}
+    for row in message.reactions:
+        emoji = one_line(row.text)
+        had = faces.get(emoji, Reaction(emoji, [], 0))
+        faces[emoji] = Reaction(emoji, [*had.names, people.name(row.sender)], had.count + 1)
+    for tally in ((message.current.detail if message.current else None) or {}).get(8, ()):
+        emoji = one_line(tally.get(1) or tally.get(3))
+        had = faces.get(emoji, Reaction(emoji, [], 0))
+        faces[emoji] = Reaction(emoji, had.names, had.count + int(tally.get(2, 1)))
+    return list(faces.values())

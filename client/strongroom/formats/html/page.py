@@ -6,7 +6,7 @@ import base64
 import hashlib
 from importlib.resources import files
 
-from strongroom.formats.html.markup import text
+from strongroom.formats.html.words import text
 
 MARK = '<meta name="generator" content="strongroom-export html 1">'
 
@@ -24,9 +24,10 @@ def _hash(content: str) -> str:
 
 POLICY = (
     f"default-src 'none'; script-src {_hash(SCRIPT)}; style-src {_hash(STYLE)}; img-src 'self' file:; media-src 'self' "
-    "file:; base-uri 'none'; form-action 'none'"
+    "file:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Nothing but this script and this style; pictures and sounds from the disk, and nothing from anywhere else."""
+"""Nothing but this script and this style; pictures and sounds from the disk, and nothing from anywhere else. A policy
+cannot name a folder on the disk. The last two make a browser refuse to turn any text into markup, this script's too."""
 
 
 def opening(title: str, *, kind: str) -> str:
