@@ -11,7 +11,7 @@ from pathlib import Path
 
 from strongroom import evidence
 from strongroom.freshness import FRESHNESS, FirstState
-from strongroom.link_pending import forget, pending, settle, under_way
+from strongroom.link_pending import ENTERED, forget, is_by, mark, pending, settle, under_way
 from strongroom.linking import STATE, LinkProgress, LinkStep, OnLink
 from strongroom.mailbox import Post, require_relay
 from strongroom.session import DeviceKeys, Session, now_ms
@@ -39,7 +39,9 @@ from strongroom_protocol.wire import cbor
 async def join(
     folder: Path, *, code: str | None, relay: str | None, device_name: str, progress: OnLink | None = None
 ) -> Session:
-    """Link this device by a code, or go on with the link that it is in (then without one).
+    """Link this device by a code, or go on with the link that it is in (then without one, or with its own).
+
+    Another code gives that link up, and this device's keys with it: whoever enters a code means that one.
 
     Raises WrongSecret when the old device has another code (again with the right one, three times at most), NotFound
     when the time is over, CallError when the person at the old device says no, UntrustedDataError.
@@ -47,7 +49,12 @@ async def join(
     settle(folder)
     if code is None and not under_way(folder):
         raise InvalidArgument("a link code is needed", hint="run `strongroom link` on the old device, which shows one")
-    entered = None if code is None or under_way(folder) else codes.parse(code)
+    entered = None if code is None else codes.parse(code)
+    if entered is not None and under_way(folder):
+        if is_by(folder, entered):
+            entered = None
+        else:  # spec: LINK-28
+            forget(folder)
     address = relay
     if entered is not None:
         address = entered.relay or relay
@@ -147,6 +154,7 @@ class _Joining:
         run = await self._post.first_free_run(LIMITS.link_tries)
         offer = await self._post.wait(run, Slot.OFFER)
         answered = self._new.answer(secret, run, offer, secrets.token_bytes(ANSWER_RANDOMNESS), now_ms())
+        self._state.put({ENTERED: mark(self._new.mailbox.number, secret)})
         self._keep(answered)  # spec: LINK-26
 
     async def _prove(self) -> None:

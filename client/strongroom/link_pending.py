@@ -7,16 +7,36 @@ here as long as their code is good.
 from __future__ import annotations
 
 import contextlib
+import secrets
+from hashlib import sha256
 from pathlib import Path
 
 from strongroom.linking import STATE
 from strongroom.state import FILES, State
 from strongroom_protocol.errors import CallError, VaultLocked
 from strongroom_protocol.limits import LIMITS
+from strongroom_protocol.link import code as codes
 from strongroom_protocol.link.new import New, Step
 
 FOLDER = "link"
 """Under the vault's folder, while a link is under way."""
+
+
+ENTERED = "entered"
+"""Name in the state: a random number, and a hash of it with the code that the link is by."""
+
+
+def mark(number: int, secret: codes.LinkSecret, salt: bytes | None = None) -> bytes:
+    """What tells a code from another one, for as long as its link is kept."""
+    salt = secrets.token_bytes(16) if salt is None else salt
+    return salt + sha256(salt + number.to_bytes(8, "big") + secret.reveal()).digest()
+
+
+def is_by(folder: Path, entered: codes.LinkCode) -> bool:
+    """Whether the link that is kept is by this code."""
+    with State.open(folder / FOLDER) as state:
+        stored = state.get(ENTERED) or b""
+    return stored == mark(entered.number, entered.secret, stored[:16])
 
 
 def under_way(folder: Path) -> bool:

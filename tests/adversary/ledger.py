@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.engine import audit, snapshot
+from strongroom.engine import examining, snapshot
 from strongroom.state import State
 from strongroom_protocol.engine import batch
 from strongroom_protocol.rows import compression, frame
@@ -92,7 +92,7 @@ def _watch_checks(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
     def checked(key: bytes, message: bytes, signature: bytes, *, subject: str) -> None:
         check(key, message, signature, subject=subject)
 
-    for module in (objects, audit):
+    for module in (objects, examining):
         patch.setattr(module, "check_name", named)
     patch.setattr(chunks, "check_digest", digested)
     patch.setattr(objects.ObjectOpener, "chunk", opened)
@@ -127,6 +127,6 @@ def _watch_parsers(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(cbor, "decode", decoded)
     patch.setattr(frame, "inflate", inflated)
-    for module in (snapshot, audit):
+    for module in (snapshot, examining):
         patch.setattr(module, "decode_frame", framed)
     patch.setattr(snapshot, "parse_batch", batched)

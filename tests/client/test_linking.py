@@ -23,6 +23,7 @@ from strongroom_protocol.errors import (
     NotFound,
     ReadOnly,
     RelayUnreachable,
+    StrongroomError,
     UntrustedDataError,
     WrongSecret,
 )
@@ -488,3 +489,36 @@ async def test_a_long_message_of_a_relay_is_refused() -> None:
         assert found.requests[0].startswith(b"GET /v1/links/000001/0 ")
     async with hostile(http(b"x" * LIMITS.link_message_bytes)) as found:
         assert await found.transport.get_link(1, 0) == b"x" * LIMITS.link_message_bytes
+
+
+@pytest.mark.spec("LINK-28")
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_link_that_was_broken_off_goes_on_by_its_own_code_alone(link: Linking, same: bool) -> None:
+    """Another code that is entered next is the one that is meant: what a stranger's began is given up."""
+    offer = await link.offer()
+    old = asyncio.create_task(offer.complete(link.confirm))
+
+    async def dying(*_: Any) -> Any:
+        raise Crash
+
+    def wrap(transport: Any) -> Hostile:
+        made = Hostile(transport)
+        made.instead("put_link", dying)
+        return made
+
+    link.wrap_new = wrap
+    with pytest.raises(Crash):
+        await link.join(offer.code)
+    assert link_pending.under_way(link.folder / "new")
+    link.wrap_new = lambda transport: transport
+    if same:
+        session = await link.join(offer.code)
+        assert (await old) is not None
+        session.state.close()
+        return
+    number, _, letters = offer.code.partition("-")
+    with pytest.raises(StrongroomError):
+        await link.join(f"{(int(number) + 1) % 10**6:06}-{letters}")
+    assert not link_pending.under_way(link.folder / "new")
+    old.cancel()
+    await asyncio.gather(old, return_exceptions=True)

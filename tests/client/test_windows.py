@@ -41,7 +41,7 @@ def _rows(step: _Step, place: int) -> list[tuple[str, Row]]:
     return [("chat", made[what])] if what in made else []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.integers(1, 9))
 def test_every_window_is_a_slice_of_the_whole(script: list[_Step], count: int) -> None:
     async def run(folder: Path) -> None:

@@ -24,7 +24,10 @@ async def joined(given: Context, code_file: str | None, device_name: str | None)
 
     name = device_name or platform.node() or "new device"
     while True:
-        code = None if link_pending.under_way(given.vault) else ask.link_code(code_file)
+        going_on = link_pending.under_way(given.vault)
+        if going_on and code_file is None:
+            click.echo("going on with the link that was begun here (--link-code-file enters another code)", err=True)
+        code = None if going_on and code_file is None else ask.link_code(code_file)
         waiting = Waiting("waiting for the old device", say_fingerprint=True)
         try:
             return await Vault.join(given.vault, code=code, relay=given.relay, device_name=name, progress=waiting.on)

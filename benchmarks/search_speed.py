@@ -1,6 +1,7 @@
 """Searching: how fast the index is built, how large it is, how long queries take. Figures are printed, never asserted.
 
-    python benchmarks/search.py [--messages 1000000] [--conversations 200] [--pages 20] [--keep FOLDER] [--profile]
+    python benchmarks/search_speed.py [--messages 1000000] [--conversations 200] [--pages 20] [--keep FOLDER]
+        [--profile]
 
 The app database of `first_backup.py` is backed up into a folder vault, then the index of that device is made from
 the sealed history. Printed are messages a second, the size of `search.db` and what of it are texts and lists; for each
