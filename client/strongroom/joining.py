@@ -53,7 +53,7 @@ async def join(
     if entered is not None and under_way(folder):
         if is_by(folder, entered):
             entered = None
-        else:  # spec: LINK-28
+        else:  # spec: LINK-29
             forget(folder)
     address = relay
     if entered is not None:

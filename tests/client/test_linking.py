@@ -15,6 +15,7 @@ from linked import ADDRESS, Linking, linking_bench
 from strongroom import joining, link_pending, linking, mailbox
 from strongroom.linking import LinkProgress, LinkStep
 from strongroom.owner import Owner
+from strongroom.session import DeviceKeys
 from strongroom.state import State
 from strongroom_protocol.errors import (
     CallError,
@@ -491,10 +492,19 @@ async def test_a_long_message_of_a_relay_is_refused() -> None:
         assert await found.transport.get_link(1, 0) == b"x" * LIMITS.link_message_bytes
 
 
-@pytest.mark.spec("LINK-28")
+@pytest.mark.spec("LINK-29")
 @pytest.mark.parametrize("same", [True, False])
-async def test_a_link_that_was_broken_off_goes_on_by_its_own_code_alone(link: Linking, same: bool) -> None:
-    """Another code that is entered next is the one that is meant: what a stranger's began is given up."""
+async def test_a_link_that_was_broken_off_goes_on_by_its_own_code_alone(
+    link: Linking, same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another code that is entered next is the one that is meant: what a stranger's began is given up, keys too."""
+    seeds: list[bytes] = []
+
+    def keys(sign: Any, kem: Any) -> DeviceKeys:
+        seeds.append(sign.reveal())
+        return DeviceKeys(sign, kem)
+
+    monkeypatch.setattr(joining, "DeviceKeys", keys)
     offer = await link.offer()
     old = asyncio.create_task(offer.complete(link.confirm))
 
@@ -517,8 +527,11 @@ async def test_a_link_that_was_broken_off_goes_on_by_its_own_code_alone(link: Li
         session.state.close()
         return
     number, _, letters = offer.code.partition("-")
+    other = f"{(int(number) + 1) % 10**6:06}-{letters}"
+    link.wrap_new = lambda transport: transport
     with pytest.raises(StrongroomError):
-        await link.join(f"{(int(number) + 1) % 10**6:06}-{letters}")
+        await link.join(other)
+    assert len(seeds) == len(set(seeds)) == 2
     assert not link_pending.under_way(link.folder / "new")
     old.cancel()
     await asyncio.gather(old, return_exceptions=True)
