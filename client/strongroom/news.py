@@ -35,21 +35,25 @@ async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
     frames = [frame for entry, found in after.tail if entry.ref.name not in there for frame in found]
     numbers = {run.number for run in before.root.runs}
     runs = [run for run in after.root.runs if run.number not in numbers]
-    if sum(run.rows for run in runs) > RUN_ROWS:
-        return await _changed(before, after)
-    entries = [entry for run in runs for entry in await after.entries(run)]
-    frames += [frame for frame in await after.frames_of(entries) if frame is not None]
+    small = sum(run.rows for run in runs) <= RUN_ROWS
+    if small:
+        entries = [entry for run in runs for entry in await after.entries(run)]
+        frames += [frame for frame in await after.frames_of(entries) if frame is not None]
     touched, chats = _touched(frames, known, me)
     if sum(len(ids) for times in touched.values() for ids in times.values()) > MESSAGES:
         return await _changed(before, after)
-    messages = [
-        ChatMessage.of(chat, message)
-        for chat, times in touched.items()
-        for time, ids in sorted(times.items())
-        for message in await at(after, chat, time)
-        if message.id in ids
-    ]
-    return Update(after.head.version, tuple(sorted(chats)), tuple(messages), complete=not after.source.damage)
+    messages = tuple(
+        [
+            ChatMessage.of(chat, message)
+            for chat, times in touched.items()
+            for time, ids in sorted(times.items())
+            for message in await at(after, chat, time)
+            if message.id in ids
+        ]
+    )
+    if not small:
+        return await _changed(before, after, chats, messages)
+    return Update(after.head.version, tuple(sorted(chats)), messages, complete=not after.source.damage)
 
 
 def _touched(
@@ -68,12 +72,15 @@ def _touched(
     return {chat: dict(times) for chat, times in sorted(touched.items())}, chats
 
 
-async def _changed(before: Snapshot, after: Snapshot) -> Update:
-    """The chats whose line in the chat list is another: all that is told when much has changed."""
+async def _changed(
+    before: Snapshot, after: Snapshot, chats: Iterable[str] = (), messages: tuple[ChatMessage, ...] = ()
+) -> Update:
+    """What is known of the tail, and the chats whose line in the chat list is another. Never complete: an old message
+    that was edited, or deleted and packed away, leaves every line as it was."""
     old = {row.conversation: row for row in await chat_rows(before)}
     new = {row.conversation: row for row in await chat_rows(after)}
-    chats = {name for name in old.keys() | new.keys() if _told(old.get(name)) != _told(new.get(name))}
-    return Update(after.head.version, tuple(sorted(chats)), (), complete=False)
+    changed = {name for name in old.keys() | new.keys() if _told(old.get(name)) != _told(new.get(name))}
+    return Update(after.head.version, tuple(sorted(changed.union(chats))), messages, complete=False)
 
 
 def _told(row: object) -> tuple[object, ...] | None:

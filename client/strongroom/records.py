@@ -95,7 +95,8 @@ class Update:
     """What other devices did since the update before: up to head `version`, in `chats` (ids).
 
     `messages` are those that are new, edited, deleted or reacted to, as they are now, by chat and time. Where it was
-    too much to tell one by one, as after an import, `complete` is false: read those chats again.
+    too much to tell one by one, as after an import, `complete` is false: read again what you show. Then `chats` are
+    those whose line in the chat list is another, and old messages may have changed in others too.
     """
 
     version: int

@@ -66,6 +66,20 @@ def test_what_another_device_writes_is_shown_until_ctrl_c(lin: Person) -> None:
         assert (process.returncode, out, err.strip()) == (130, "", "strongroom: interrupted")
 
 
+def test_the_folder_is_free_and_whole_however_it_was_ended(lin: Person) -> None:
+    """A service manager sends SIGTERM; a machine that fails sends nothing."""
+    for n, how in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGINT)):
+        with watching(lin) as process:
+            append(lin, "family", f"while watched {n}", f"e{n}")
+            assert line(process).endswith(f"ann: while watched {n}\n")
+            process.send_signal(how)
+            assert process.wait(30) in (-how, 130)
+        append(lin, "family", f"while away {n}", f"a{n}")
+        shown = lin.run("show", "family", "--vault", "desk").out
+        for text in ("while watched", "while away"):
+            assert shown.count(f"{text} {n}") == 1, shown
+
+
 def test_one_line_of_json_for_each_update(lin: Person) -> None:
     with watching(lin, "Family", "--json") as process:
         append(lin, "club", "not this one", "j1")

@@ -279,6 +279,19 @@ async def test_a_clock_offset_is_learnt_once() -> None:
         assert len(relay.requests) == 2
 
 
+async def test_a_clock_that_is_set_while_the_program_runs() -> None:
+    import time
+
+    now = int(time.time())
+    wrong, right = (problem(Problem.CLOCK, relay_time=seconds * 1000) for seconds in (now + 5000, now))
+    async with hostile(wrong, http(USAGE), right, http(USAGE), http(USAGE)) as relay:
+        for _ in range(3):
+            assert await relay.transport.usage(ACCOUNT) == messages.Usage(1, 2, 3)
+        signed = [int(request.split(b";created=")[1].split(b";")[0]) for request in relay.requests]
+        ahead = [made > now + 2500 for made in signed]
+        assert ahead == [False, True, True, False, False]
+
+
 @pytest.mark.spec("CLIENT-3")
 @pytest.mark.parametrize("pieces", [[], [b"a", b"b"], [None, None]])
 async def test_attack_092_more_or_fewer_pieces_than_asked_are_refused(pieces: list[bytes | None]) -> None:

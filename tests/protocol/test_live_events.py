@@ -24,6 +24,31 @@ def test_events_are_found_wherever_the_stream_is_cut(
     assert found + reader.feed(data) == sent
 
 
+@given(st.lists(st.binary(max_size=400) | st.sampled_from([b"data: 1 1\n\n", b":\n\n", b"data: 9", b"\r\n", b"\x00"])))
+def test_whatever_comes_is_refused_or_an_event_in_bounded_memory(pieces: list[bytes]) -> None:
+    reader, sent = Reader(), b""
+    for piece in pieces:
+        sent += piece
+        try:
+            found = reader.feed(piece)
+        except ValueError:
+            wrong = [line for line in sent.split(b"\n")[:-1] if line not in (b"", b":") and not _is_event(line)]
+            assert wrong or any(len(line) > LINE_BYTES for line in sent.split(b"\n"))
+            return
+        assert len(reader._line) <= LINE_BYTES
+        assert all(1 <= number < 10**16 for versions in found for number in versions)
+    assert all(line in (b"", b":") or _is_event(line) for line in sent.split(b"\n")[:-1])
+
+
+def _is_event(line: bytes) -> bool:
+    """By the text of 18.1, without a regular expression."""
+    word, _, numbers = line.partition(b" ")
+    parts = numbers.split(b" ")
+    return word == b"data:" and len(parts) == 2 and all(
+        part.isdigit() and len(part) <= 16 and not part.startswith(b"0") for part in parts
+    )  # fmt: skip
+
+
 @pytest.mark.spec("LIVE-7")
 def test_a_line_without_end_is_given_up() -> None:
     reader = Reader()

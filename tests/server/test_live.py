@@ -117,6 +117,44 @@ async def test_a_blocked_device_hears_no_more(site: Site) -> None:
         assert answer.status == 404
 
 
+@pytest.mark.spec("LIVE-3")
+async def test_a_device_that_a_keyring_leaves_out_hears_no_more(site: Site) -> None:
+    other = await _second(site.bench)
+    async with site.stream(other) as answer, site.stream(site.bench.account.device) as mine:
+        assert await line(answer) == await line(mine) == b"data: 2 2\n"
+        removed, _ = site.bench.account.keyring_without(other)
+        await site.bench.commit(site.bench.account.commit(keyring=removed))
+        assert await line(answer) == b""
+        assert await line(mine) == b"data: 3 3\n"
+
+
+async def test_a_guest_hears_too(site: Site) -> None:
+    await site.bench.guest()
+    async with site.stream(site.bench.guests[-1]) as answer:
+        assert await line(answer) == b"data: 1 1\n"
+        await _commit(site.bench)
+        assert await line(answer) == b"data: 2 1\n"
+
+
+async def test_a_connection_that_the_other_side_closed_gives_its_place_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the next heartbeat at the latest: aiohttp tells of it when something is written."""
+    monkeypatch.setattr(live_routes, "HEARTBEAT_S", 0.01)
+    streams = site.bench.relay.streams
+    streams.most = 1
+    other = await _second(site.bench)
+    async with site.stream(site.bench.account.device) as answer:
+        assert await line(answer) == b"data: 2 2\n"
+        async with site.stream(other) as refused:
+            assert refused.status == 503
+    async with asyncio.timeout(PATIENCE_S):
+        while streams != Streams(most=1):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    async with site.stream(other) as answer:
+        assert await line(answer) == b"data: 2 2\n"
+
+
 async def test_strangers_and_unsigned_requests_get_no_stream(site: Site) -> None:
     async with site.stream(DeviceKeys()) as answer:
         assert answer.status == 404

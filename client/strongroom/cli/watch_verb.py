@@ -48,7 +48,7 @@ async def _watch(given: Context, chat: str | None, *, once: bool, poll: int | No
         given.note("watching; Ctrl-C ends it")
         async with contextlib.aclosing(vault.watch(poll=poll)) as updates:
             async for update in updates:
-                if wanted is not None and wanted not in update.chats:
+                if not _concerns(update, wanted, json=given.json):
                     continue
                 if not titles.keys() >= set(update.chats) or not update.messages:
                     titles = await _titles(vault)
@@ -61,6 +61,13 @@ async def _watch(given: Context, chat: str | None, *, once: bool, poll: int | No
 
 async def _titles(vault: Vault) -> dict[str, str]:
     return {row.conversation: row.title for row in await vault.chats()}
+
+
+def _concerns(update: Update, wanted: str | None, *, json: bool) -> bool:
+    """Whether it is shown. What names no chat is for programs alone: old messages may have changed, and they keep
+    what is shown; a person has read those, and nothing new has come."""
+    named = bool(update.chats) if wanted is None else wanted in update.chats
+    return named or (json and not update.complete)
 
 
 def _show(given: Context, update: Update, titles: dict[str, str], wanted: str | None) -> bool:

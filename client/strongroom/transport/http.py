@@ -180,8 +180,8 @@ class HttpTransport:
         try:
             return await self._once(method, path, body, query, signed, digest)
         except ClockSkew as error:
-            if not signed or self._offset or not error.relay_time:
-                raise
+            if not signed or not error.relay_time:
+                raise  # once for each request: a clock may be set right while an app runs for weeks
             self._offset = error.relay_time // 1000 - _seconds()
             return await self._once(method, path, body, query, signed, digest)
 
