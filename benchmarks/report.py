@@ -15,11 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "benchmarks")]
 
-from bench import chart  # noqa: E402
+from bench import chart, curves  # noqa: E402
 from bench.results import OURS, TIMES, amount  # noqa: E402
 
 ORDER = ("S", "M", "L", "tiny")
-VERDICTS = {"met": "met", "missed": "**missed**", "failed": "**FAILED**", "reported": ""}
+VERDICTS = {"reported": "", "met": "met", "missed": "**missed**", "failed": "**FAILED**"}
+"""The worst last."""
 
 HEAD = """# Benchmarks
 
@@ -40,6 +41,7 @@ def report(runs: list[dict[str, Any]], reasons: dict[str, Any]) -> str:
     ]  # fmt: skip
     for run in runs:
         lines += _section(run, reasons)
+    lines += _etebase(runs)
     method = (ROOT / "benchmarks/method.md").read_text(encoding="utf-8")
     return "\n".join(lines) + "\n" + method
 
@@ -51,9 +53,21 @@ def _media(run: dict[str, Any]) -> str:
 def _section(run: dict[str, Any], reasons: dict[str, Any]) -> list[str]:
     size, measures = run["size"], run["measures"]
     counts = [sum(item["verdict"] == verdict for item in measures) for verdict in ("met", "missed", "failed")]
+    lines = [f"\n## {size}: {counts[0]} met, {counts[1]} missed, {counts[2]} failed\n"]
+    alone = [item for item in measures if not item.get("at")]
+    if alone:
+        lines += _table(size, alone)
+    if found := curves.series_of(run):
+        lines += _scaling(size, found)
+    lines += _misses(size, measures, reasons)
+    if any(item["best"] for item in alone):
+        lines += _everyone(alone)
+    return lines + _machine(run)
+
+
+def _table(size: str, measures: list[dict[str, Any]]) -> list[str]:
     peers = any(item["best"] for item in measures)
     lines = [
-        f"\n## {size}: {counts[0]} met, {counts[1]} missed, {counts[2]} failed\n",
         f"![How much of its budget each figure takes, size {size}](benchmarks/{size}.svg)\n",
         "| what | Strongroom | best peer | ratio | budget | |" if peers else "| what | Strongroom | budget | |",
         "|---|---|---|---|---|---|" if peers else "|---|---|---|---|",
@@ -61,10 +75,37 @@ def _section(run: dict[str, Any], reasons: dict[str, Any]) -> list[str]:
     for item in measures:
         own = [_value(item, OURS), *([_best(item), _ratio(item)] if peers else [])]
         lines.append(f"| {' | '.join([_what(item), *own, item['budget'], VERDICTS[item['verdict']]])} |")
-    lines += _misses(size, measures, reasons)
-    if peers:
-        lines += _everyone(measures)
-    return lines + _machine(run)
+    return lines
+
+
+def _scaling(size: str, found: list[curves.Series]) -> list[str]:
+    """A row for each series, a column for each number of messages."""
+    points = sorted({item["at"] for series in found for item in series}, key=curves.count_of)
+    lines = [
+        f"\n![What grows with the history, and what does not, size {size}](benchmarks/{size}-curves.svg)\n",
+        f"| what | {' | '.join(points)} | budget | |",
+        "|---" * (len(points) + 3) + "|",
+    ]
+    for series in found:
+        values = {item["at"]: _value(item, OURS) for item in series}
+        worst = max((item["verdict"] for item in series), key=list(VERDICTS).index)
+        cells = [values.get(at, "") for at in points]
+        lines.append(f"| {' | '.join([_what(series[0]), *cells, series[0]['budget'], VERDICTS[worst]])} |")
+    return lines
+
+
+def _etebase(runs: list[dict[str, Any]]) -> list[str]:
+    """The nearest service of this kind, which is not in these runs, beside the rows that say the same of ours."""
+    given = tomllib.loads((ROOT / "benchmarks/etebase.toml").read_text(encoding="utf-8"))
+    lines = [f"\n## {given['title']}\n", given["about"].strip(), "", "| what | Strongroom | Etebase |", "|---|---|---|"]
+    for row in given["row"]:
+        item = next(
+            (item for run in runs if run["size"] == row.get("size") for item in run["measures"]
+             if item["key"] == row.get("key")), None,
+        )  # fmt: skip
+        ours = "" if item is None or OURS not in item["medians"] else f"{_value(item, OURS)} ({row['size']})"
+        lines.append(f"| {row['what']} | {ours} | {row['etebase']} |")
+    return [*lines, ""]
 
 
 def _what(item: dict[str, Any]) -> str:
@@ -90,14 +131,16 @@ def _misses(size: str, measures: list[dict[str, Any]], reasons: dict[str, Any]) 
         return []
     lines = [f"\nMissed or failed at {size}:\n"]
     for item in bad:
-        given = reasons.get(item["key"], {})
+        at = item.get("at", "")
+        name = f"{item['what']}, {at}" if at else item["what"]
+        given = reasons.get(item["key"]) or reasons.get(item["key"].removesuffix(f"_{at}"), {})
         why = given.get(size) or given.get("why") or "No reason is written down yet."
         failures = [f"{subject}: {reason}" for subject, reason in item["failures"].items()]
         note = f" ({item['note']})" if item["note"] else ""
         if item["verdict"] == "failed":
-            lines.append(f"- **{item['what']}**: failed. {'; '.join(failures) or 'Nothing was measured.'}")
+            lines.append(f"- **{name}**: failed. {'; '.join(failures) or 'Nothing was measured.'}")
         else:
-            lines.append(f"- **{item['what']}**: {_value(item, OURS)}{note}, budget {item['budget']}. {why}")
+            lines.append(f"- **{name}**: {_value(item, OURS)}{note}, budget {item['budget']}. {why}")
     return lines
 
 
@@ -139,7 +182,15 @@ def main() -> None:
     reasons = tomllib.loads((ROOT / "benchmarks/reasons.toml").read_text(encoding="utf-8"))
     given.out.write_text(report(runs, reasons), encoding="utf-8")
     for run in runs:
-        (given.runs / f"{run['size']}.svg").write_text(chart.draw(run), encoding="utf-8")
+        for suffix, draw, there in (
+            (".svg", chart.draw, any(not item.get("at") for item in run["measures"])),
+            ("-curves.svg", curves.draw, bool(curves.series_of(run))),
+        ):
+            picture = given.runs / f"{run['size']}{suffix}"
+            if there:
+                picture.write_text(draw(run), encoding="utf-8")
+            else:
+                picture.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

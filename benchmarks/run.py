@@ -133,7 +133,7 @@ def main() -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for measure in kept["measures"]:
-        say(f"{measure['verdict']:9}{measure['key']:20}{measure['medians'].get(OURS, '-')} {measure['unit']}")
+        say(f"{measure['verdict']:9}{measure['key']:28}{measure['medians'].get(OURS, '-')} {measure['unit']}")
     for measure in kept["measures"]:
         for subject, reason in measure["failures"].items():
             say(f"failed: {measure['key']}, {subject}: {reason}")

@@ -29,8 +29,8 @@ def used(measure: dict[str, Any]) -> float | None:
 
 
 def draw(kept: dict[str, Any]) -> str:
-    """An SVG document for one run."""
-    judged = [measure for measure in kept["measures"] if measure["verdict"] != "reported"]
+    """An SVG document for one run; what belongs to a series is drawn elsewhere."""
+    judged = [item for item in kept["measures"] if item["verdict"] != "reported" and not item.get("at")]
     height = TOP + ROW * len(judged) + 30
     one = LEFT + SCALE
     title = f"Strongroom, size {kept['size']}: how much of its budget each figure takes"

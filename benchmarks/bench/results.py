@@ -26,7 +26,7 @@ class Measure:
     Of `most`, `least` (absolute), `times` and `share` (ratio to the best of `among`, at most and at least) at most one
     is given; without any the figure is told and not judged. `per_gb`: the bound grows with the media. `versus`: peers
     are measured too; one that is missing fails the measure. `worst`: the highest sample counts, not the median.
-    `about`: what one must know to compare.
+    `about`: what one must know to compare. `at`: the point of a series of measures with one name.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Measure:
     per_gb: bool = False
     worst: bool = False
     about: str = ""
+    at: str = ""
 
     @property
     def more_is_better(self) -> bool:
@@ -117,7 +118,7 @@ class Results:
         best = (max if measure.more_is_better else min)(rivals, key=rivals.__getitem__, default=None)
         ratio = own / rivals[best] if own is not None and best is not None and rivals[best] else None
         return {
-            "key": key, "what": measure.what, "about": measure.about, "unit": measure.unit,
+            "key": key, "what": measure.what, "about": measure.about, "at": measure.at, "unit": measure.unit,
             "budget": measure.budget(self.gigabytes),
             "bound": measure.times or measure.share or measure.limit(self.gigabytes),
             "more_is_better": measure.more_is_better,

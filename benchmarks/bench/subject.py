@@ -6,7 +6,9 @@
     python -m bench.subject commits FOLDER DATA COUNT SECS  COUNT times 100 newer messages, or for SECS seconds
     python -m bench.subject tidy FOLDER                     what an idle device does
     python -m bench.subject screen FOLDER RELAY             a fresh device's first screen
-    python -m bench.subject chats FOLDER                    the newest 50 messages of 50 chats
+    python -m bench.subject chats FOLDER                    the newest 50 messages of 50 chats, and the page before
+    python -m bench.subject verify FOLDER quick|full        a verification
+    python -m bench.subject search FOLDER DATABASE          a search index, and the first page of a common word
 
 A random secret stands for the passphrase, so nothing is stretched (Argon2 costs what it costs, by choice).
 """
@@ -15,13 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.app_data import AppData
 from strongroom import Row, Vault, account
@@ -30,6 +35,8 @@ from strongroom.transport import open_transport
 from strongroom_protocol.keys.secrets import UnlockSecret
 from strongroom_protocol.keys.slots import Unlock
 from strongroom_protocol.manifest.slots import Kdf, SlotKind
+
+T = TypeVar("T")
 
 NAME = "bench"
 SCREEN_CHATS = 200
@@ -154,23 +161,81 @@ async def screen(folder: Path, relay: str) -> dict[str, Any]:
 
 
 async def chats(folder: Path) -> dict[str, Any]:
-    """The newest 50 of 50 chats, spread over the list, each read for the first time on this device."""
-    milliseconds: list[float] = []
-    received: list[int] = []
+    """The newest 50 of 50 chats, spread over the list, each read for the first time on this device; then those before.
+
+    A page before is measured for chats whose newest 50 were not all they have; None where none has more.
+    """
+    newest = _Steps()
+    older = _Steps()
     async with await Vault.open(folder) as vault:
-        transport = vault._session.transport
         listed = await vault.chats()
         step = max(1, len(listed) // 50)
         for chat in listed[::step][:50]:
-            got, start = transport.bytes_received, time.perf_counter()
-            await vault.newest(chat.conversation, count=NEWEST)
-            milliseconds.append(1000 * (time.perf_counter() - start))
-            received.append(transport.bytes_received - got)
+            found = await newest.take(vault, vault.newest(chat.conversation, count=NEWEST))
+            if len(found) == NEWEST:
+                await older.take(vault, vault.older(found[0], count=NEWEST))
         busiest = max(listed, key=lambda chat: chat.rows).conversation
+    median = statistics.median
     return {
-        "ms": statistics.median(milliseconds), "ms_worst": max(milliseconds), "bytes": statistics.median(received),
-        "bytes_worst": max(received), "busiest": busiest,
+        "ms": median(newest.ms), "ms_worst": max(newest.ms), "bytes": median(newest.bytes),
+        "bytes_worst": max(newest.bytes), "busiest": busiest, "older_ms": median(older.ms) if older.ms else None,
+        "older_bytes": median(older.bytes) if older.bytes else None,
     }  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Milliseconds and received bytes of calls."""
+
+    ms: list[float] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+
+    async def take(self, vault: Vault, call: Awaitable[T]) -> T:
+        transport = vault._session.transport
+        got, start = transport.bytes_received, time.perf_counter()
+        answer = await call
+        self.ms.append(1000 * (time.perf_counter() - start))
+        self.bytes.append(transport.bytes_received - got)
+        return answer
+
+
+async def verify(folder: Path, depth: str) -> dict[str, Any]:
+    """A verification that must find everything well."""
+    from strongroom.engine.depth import FULL, Depth
+
+    async with await Vault.open(folder) as vault:
+        transport = vault._session.transport
+        got, start = transport.bytes_received, time.perf_counter()
+        found = await vault.verify(Depth.quick() if depth == "quick" else FULL)
+        if found.damaged:
+            raise SystemExit("the verification found damage where there is none")
+        return {"seconds": time.perf_counter() - start, "bytes": transport.bytes_received - got, "rows": found.rows}
+
+
+async def search(folder: Path, database: Path) -> dict[str, Any]:
+    """The index made from nothing, then the first page of a common word, asked twenty times."""
+    milliseconds: list[float] = []
+    async with await Vault.open(folder) as vault:
+        start = time.perf_counter()
+        state = await vault.index()
+        seconds = time.perf_counter() - start
+        word = _common_word(database)
+        for _ in range(20):
+            start = time.perf_counter()
+            page = await vault.search(word)
+            milliseconds.append(1000 * (time.perf_counter() - start))
+            if not page.hits:
+                raise SystemExit("a word of the messages was not found")
+        return {"seconds": seconds, "size": state.size, "ms": statistics.median(milliseconds)}
+
+
+def _common_word(database: Path) -> str:
+    """The most frequent word of a sample of the messages, in Latin letters."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        rows = opened.execute("SELECT text FROM messages WHERE id % 50 = 0 AND text > ''").fetchall()
+    words = Counter(word for (text,) in rows for word in text.split() if word.isascii() and word.isalpha())
+    ((word, _),) = words.most_common(1)
+    return str(word)
 
 
 async def _at_rest(vault: Vault) -> dict[str, Any]:
@@ -184,7 +249,7 @@ async def _at_rest(vault: Vault) -> dict[str, Any]:
 
 _VERBS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "create": create, "login": login, "backup": backup, "media": media, "commits": commits, "tidy": tidy,
-    "screen": screen, "chats": chats,
+    "screen": screen, "chats": chats, "verify": verify, "search": search,
 }  # fmt: skip
 _KINDS: dict[str, Callable[[str], Any]] = {
     "folder": Path, "database": Path, "files": Path, "data": Path, "count": int, "seconds": float,

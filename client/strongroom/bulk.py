@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from strongroom.columns import Portion
 from strongroom.encoding import Answer, Job
 from strongroom.engine.change import Change
+from strongroom.heap import give_back
 from strongroom.history import History
 from strongroom.intake import Intake
 from strongroom.run_output import RunOutput
@@ -28,8 +29,11 @@ PIECE_BYTES = 48 * MIB
 """Packed rows that are sent to be encoded in one piece: 450,000 short messages. Their frames, about a quarter of that,
 are kept until the commit, should it have to be repeated."""
 
-SEND_ROWS = 16_384
-SEND_BYTES = 2 * MIB
+FREED_BYTES = 2 * MIB
+"""Packed rows that were sent, of those that waited, until their memory is given back."""
+
+SEND_ROWS = 8_192
+SEND_BYTES = MIB
 """Rows, or packed bytes, that go to the worker at once."""
 
 IN_FLIGHT = 3
@@ -87,8 +91,14 @@ class Piece:
                 await self._encode(history, output, conversation, portions, newest=False)
             await sleep(0)  # uploads go on meanwhile
         if self.intake.ended or self.intake.size >= WAITING_BYTES:  # else what waits becomes full in the next piece
+            waiting = self.intake.size
+            give_back()
             for conversation, portions in self.intake.rest():
                 await self._encode(history, output, conversation, portions, newest=True)
+                del portions
+                if waiting - self.intake.size >= FREED_BYTES:
+                    waiting = self.intake.size
+                    give_back()
         await self._settle(output)
 
     async def _encode(

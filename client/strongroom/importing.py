@@ -16,6 +16,7 @@ from strongroom.encoding import rows_of
 from strongroom.engine.change import Change
 from strongroom.engine.fold import fold, merge_full_levels, write_run
 from strongroom.engine.run_writer import media_of
+from strongroom.heap import give_back
 from strongroom.history import History
 from strongroom.intake import Chunk, Intake, Taken
 from strongroom.known import allowed, texts_of, unknown
@@ -128,6 +129,7 @@ async def _import(session: Session, intake: Intake) -> Added:
         with Worker() as worker, _seldom_collected():
             while not intake.ended or intake.size:
                 await _bulk(session, intake, worker, added)
+                give_back()
                 await tidy(session)
     await tidy(session)
     return added

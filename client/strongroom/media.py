@@ -28,8 +28,11 @@ T = TypeVar("T")
 HELD_BYTES = 40 * MIB
 """Plaintext and sealed bytes in memory at once: two parts being read and sealed, one being put."""
 
-SMALL_BYTES = MIB
-"""Sealed parts up to this size get memory of their own."""
+SMALL_BYTES = 4 * MIB
+"""Sealed parts up to this size get memory of their own, of just that size."""
+
+KEPT_BUFFERS = 2
+"""Buffers of a full part that are kept for the next one."""
 
 FULL_BYTES = PartShape(part_bytes(), LIMITS.media_chunk_bytes).size
 
@@ -165,7 +168,7 @@ class Sealing:
     async def _part(self, part: PartToSeal) -> tuple[bytes, bytes]:
         """Seal and store a part; gives back its room."""
         weight, size, length = _weight(part), len(part.content), part.shape.size
-        # Memory that was used before costs much less than new memory; what a small part needs is not kept.
+        # Memory that was used before costs much less than new memory; what a smaller part needs is not kept.
         large = length > SMALL_BYTES
         buffer = self._buffers.pop() if large and self._buffers else bytearray(FULL_BYTES if large else length)
         try:
@@ -176,7 +179,7 @@ class Sealing:
             await self.keep(name, memoryview(buffer)[:length])
         finally:
             self._room.give(weight)
-        if large:  # only after success: what broke off may still be read from
+        if large and len(self._buffers) < KEPT_BUFFERS:  # only after success: what broke off may still be read from
             self._buffers.append(buffer)
         self._done += size
         if self.progress is not None:

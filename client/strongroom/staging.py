@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from strongroom.heap import give_back
 from strongroom.transport.base import Transport
 from strongroom_protocol.limits import LIMITS
 
@@ -19,7 +20,7 @@ INLINE_OBJECT = 64 * 1024
 UPLOADS = 4
 """Objects uploaded at once."""
 
-RELIEF_BYTES = 8 * 1024 * 1024
+RELIEF_BYTES = 4 * 1024 * 1024
 """Sealed bytes in memory from which uploading begins before the change is complete."""
 
 
@@ -45,6 +46,7 @@ class Staging:
         """Upload the large objects held when they are many; waits only while too many are on their way."""
         if self._bytes < RELIEF_BYTES:
             return
+        give_back()  # what left before, and the rows it was made from
         self._start(self._large())
         await self._wait(until=UPLOADS)
 

@@ -15,7 +15,7 @@ import pytest
 
 import report
 import run
-from bench import chart, peers, scaling
+from bench import chart, curves, peers, scaling
 from bench.app_data import SIZES, AppData
 from bench.budgets import BUDGETS
 from bench.results import OURS, Among, Measure, Results
@@ -71,9 +71,41 @@ def test_the_report_shows_every_measure_and_every_miss(tiny: dict[str, Any]) -> 
 def test_the_picture_is_svg_with_a_bar_for_every_verdict(tiny: dict[str, Any]) -> None:
     picture = ElementTree.fromstring(chart.draw(tiny))  # noqa: S314 - made two lines above
     texts = ["".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")]
-    judged = [item["what"] for item in tiny["measures"] if item["verdict"] != "reported"]
+    judged = [item["what"] for item in tiny["measures"] if item["verdict"] != "reported" and not item["at"]]
     assert set(judged) <= set(texts)
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}rect"))) == len(judged) + 1
+
+
+def scaled(**values: float) -> dict[str, Any]:
+    """A kept run with a series of one measure that must stay below 100."""
+    results = Results({f"k_{at}": Measure(f"k_{at}", "the thing", "MB", most=100, at=at) for at in values}, (), (), 0.0)
+    for at, value in values.items():
+        results.add(f"k_{at}", OURS, value)
+    kept = {"size": "L", "messages": 10_000_000, "conversations": 5_000, "media_bytes": 0, "media_files": 0}
+    return kept | {"measures": results.to_dict()}
+
+
+def test_a_series_is_one_row_and_misses_where_one_of_its_points_does() -> None:
+    page = "\n".join(report._scaling("L", curves.series_of(scaled(**{"100k": 10, "1M": 90, "10M": 101}))))
+    assert "| what | 100k | 1M | 10M | budget | |" in page
+    assert "| the thing | 10 MB | 90 MB | 101 MB | at most 100 MB | **missed** |" in page
+
+
+def test_a_missed_point_of_a_series_has_the_reason_of_the_series_or_its_own() -> None:
+    measures = scaled(**{"1M": 120, "10M": 101})["measures"]
+    lines = "\n".join(report._misses("L", measures, {"k": {"why": "of all"}, "k_10M": {"why": "its own"}}))
+    assert "**the thing, 1M**: 120 MB, budget at most 100 MB. of all" in lines
+    assert "**the thing, 10M**: 101 MB, budget at most 100 MB. its own" in lines
+
+
+def test_a_curve_rises_with_its_figure_and_has_its_budget_as_a_dashed_line() -> None:
+    picture = ElementTree.fromstring(curves.draw(scaled(**{"100k": 10, "1M": 90, "10M": 101})))  # noqa: S314 - as above
+    tag = "{http://www.w3.org/2000/svg}"
+    heights = [float(circle.attrib["cy"]) for circle in picture.iter(f"{tag}circle")]
+    (dashed,) = [line for line in picture.iter(f"{tag}line") if "stroke-dasharray" in line.attrib]
+    assert heights == sorted(heights, reverse=True)  # downwards is more
+    assert heights[1] > float(dashed.attrib["y1"]) > heights[2]
+    assert [circle.attrib["class"] for circle in picture.iter(f"{tag}circle")] == ["met", "met", "missed"]
 
 
 def test_a_missing_peer_fails_its_rows_and_says_how_to_install_it(
@@ -139,5 +171,6 @@ def test_a_miss_without_a_reason_says_so() -> None:
 
 def test_reasons_are_of_measures_that_exist() -> None:
     reasons = tomllib.loads((BENCHMARKS / "reasons.toml").read_text(encoding="utf-8"))
-    assert set(reasons) <= KEYS | {measure.key for measure in scaling.BUDGETS}
+    series = {measure.key.removesuffix(f"_{measure.at}") for measure in scaling.BUDGETS}
+    assert set(reasons) <= KEYS | series | {measure.key for measure in scaling.BUDGETS}
     assert all(set(reason) <= {"why", *SIZES} for reason in reasons.values())

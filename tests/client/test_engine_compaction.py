@@ -18,6 +18,7 @@ from strongroom.engine.grouping import groups_of
 from strongroom.engine.run_writer import RunWriter
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.refs import ChunkRef, FrameRef
 from strongroom_protocol.limits import LIMITS, MIB
 from strongroom_protocol.rows.compression import LEVEL_TIGHT
@@ -236,13 +237,13 @@ async def test_segments_leave_as_they_fill(bench: Bench, small: None, monkeypatc
             device, [item for c in range(8) for item in noisy(f"chat {c}", 40, seed=8 * n + c, start=START + n * 10**6)]
         )
     events: list[str] = []
-    frames_of = Snapshot.frames_of
+    chunks = ObjectSource.chunks
 
-    async def read(self: Snapshot, wanted: Any) -> Any:
-        if wanted:
+    async def read(self: ObjectSource, kind: ObjectType, wanted: Any) -> Any:
+        if wanted and kind is ObjectType.SEGMENT:
             events.append("read")
-            assert sum(frame.chunk.length for _, frame in wanted) < 16 * 1024
-        return await frames_of(self, wanted)
+            assert sum(chunk.length for _, chunk in wanted) < 16 * 1024
+        return await chunks(self, kind, wanted)
 
     async def relieve() -> None:
         events.append("relieve")
@@ -258,7 +259,7 @@ async def test_segments_leave_as_they_fill(bench: Bench, small: None, monkeypatc
         change.relieve = relieve
         return await compaction.compact(change)
 
-    monkeypatch.setattr(Snapshot, "frames_of", read)
+    monkeypatch.setattr(ObjectSource, "chunks", read)
     await commit(device.session, build)
     assert events.index("emit") < len(events) - 1 - events[::-1].index("read")
     assert events.count("relieve") >= events.count("read") > 3

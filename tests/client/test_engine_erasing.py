@@ -16,7 +16,8 @@ from strongroom.commit import commit
 from strongroom.engine import compaction, cutting, fold, grouping, run_writer
 from strongroom.engine.erasing import Erasures
 from strongroom.engine.snapshot import Snapshot
-from strongroom_protocol.errors import UntrustedDataError
+from strongroom.engine.source import ObjectSource
+from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.ids import content_id, conversation_key, message_id
@@ -24,6 +25,7 @@ from strongroom_protocol.rows.merge import Order
 from strongroom_protocol.rows.merge import fold as merged
 from strongroom_protocol.rows.model import DeleteKind, Op, Origin, Row
 from strongroom_protocol.rows.table import Frame, sort_key
+from strongroom_protocol.seal.objects import ObjectType
 from vaults import Bench, Device, messages_of, rows_of, talk
 
 START = 1_700_000_000_000
@@ -244,16 +246,19 @@ async def test_a_frame_that_vanishes_in_between_leaves_everything_as_it_was(
     await run(device, talk("chat", 40), level=5)
     await run(device, [erase("chat", 3)])
     before = await messages_of(await device.snapshot())
-    frames_of, calls = Snapshot.frames_of, 0
+    chunks, calls = ObjectSource.chunks, 0
 
-    async def flaky(self: Snapshot, wanted: Any) -> Any:
+    async def flaky(self: ObjectSource, kind: ObjectType, wanted: Any) -> Any:
         nonlocal calls
+        found = await chunks(self, kind, wanted)
+        if kind is not ObjectType.SEGMENT or not wanted:
+            return found
         calls += 1
-        found = await frames_of(self, wanted)
-        return found if calls <= 2 else [None, *found[1:]]
+        gone = UntrustedDataError(Failure.MISSING, "the relay does not have it", subject="segment")
+        return found if calls <= 2 else [gone, *found[1:]]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshot, "frames_of", flaky)
+        patch.setattr(ObjectSource, "chunks", flaky)
         with pytest.raises(UntrustedDataError):
             await commit(device.session, lambda change: _merge_all(change))
     snapshot = await device.snapshot()

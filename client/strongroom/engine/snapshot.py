@@ -106,8 +106,11 @@ class Snapshot:
         found = [self._noted(ref, content, IndexTop.parse) for ref, content in zip(refs, contents, strict=True)]
         return [top for top in found if top is not None]
 
-    async def entries(self, run: Run, key: bytes | None = None) -> tuple[Entry, ...]:
-        """The frames of a run, of one conversation or of all; pages that are damaged twice are left out."""
+    async def entries(self, run: Run, key: bytes | None = None, *, keep: bool = True) -> tuple[Entry, ...]:
+        """The frames of a run, of one conversation or of all; pages that are damaged twice are left out.
+
+        All are kept, to be given out again without reading; not so without `keep`.
+        """
         if run.number in self._entries:
             known = self._entries[run.number]
             return known if key is None else tuple(entry for entry in known if entry[0] == key)
@@ -121,7 +124,8 @@ class Snapshot:
                     entries = await self._mirror_page(run, top, top.fences.index(fence))
                 found += entries
         if key is None:
-            self._entries[run.number] = tuple(found)
+            if keep:
+                self._entries[run.number] = tuple(found)
             return tuple(found)
         return tuple(entry for entry in found if entry[0] == key)
 
@@ -170,16 +174,15 @@ class Snapshot:
         """Frames as they are stored, of any conversations, in one batched read; None in the place of one that is
         damaged, which is noted."""
         contents = await self.source.chunks(ObjectType.SEGMENT, [(ref.segment, ref.chunk) for _, ref in wanted])
-        frames: list[Frame | None] = []
-        for (key, ref), content in zip(wanted, contents, strict=True):
-            frame = None
-            if isinstance(content, bytes):
-                try:
-                    frame = self.checked(decode_frame(content), key, ref)
-                except UntrustedDataError as error:
-                    self.source.damage.setdefault(ref.segment.hex(), error.failure)
-            frames.append(frame)
-        return frames
+        return [self.parsed(key, ref, content) for (key, ref), content in zip(wanted, contents, strict=True)]
+
+    def parsed(self, key: bytes, ref: FrameRef, content: bytes | UntrustedDataError) -> Frame | None:
+        """The rows of a frame from what its chunk holds; None for one that is damaged, which is noted."""
+        try:
+            return self.checked(decode_frame(content), key, ref) if isinstance(content, bytes) else None
+        except UntrustedDataError as error:
+            self.source.damage.setdefault(ref.segment.hex(), error.failure)
+            return None
 
     def checked(self, frame: Frame, key: bytes, ref: FrameRef) -> Frame:
         """The frame is of the conversation and times under which the index files it, and holds nothing discarded; or

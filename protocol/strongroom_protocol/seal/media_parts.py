@@ -113,7 +113,9 @@ class MediaSealer:
         self._require_room()
         ended = self._hash.copy()
         ended.update(b"\x80")
-        found, content = [], bytes(self._held) + b"\x80"
+        self._held += b"\x80"
+        found, content = [], bytes(self._held)
+        self._held.clear()  # this outlives its parts, and so would a copy of the last one
         for start in range(self._count * self._full, padded_size(self._size), self._full):
             found.append(self._part(content, min(self._full, padded_size(self._size) - start), ended.digest()))
             content = b""
