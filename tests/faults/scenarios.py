@@ -32,7 +32,9 @@ from strongroom_relay.store.files import ObjectFiles
 from strongroom_relay.store.health import check
 
 T = TypeVar("T")
-SWEPT_SECONDS = 5.0
+SWEPT_SECONDS = 60.0
+"""Long enough for a machine that does much else; a run without a fault ends as soon as it is done."""
+
 ROOM = ("write", "pwrite64", "rename", "mkdir")
 """Calls that a full disk fails without anybody having to doubt what was written before."""
 
@@ -191,27 +193,32 @@ class Sweep(Work):
         authenticated(self.story, transport)
         run.acknowledged += [step for step in self.story.steps if step.label != "large"]
         try:
-            await self.swept(transport, SWEPT_SECONDS if run.process.fault is None else 0.3)
+            await self.swept(run, transport, SWEPT_SECONDS if run.process.fault is None else 0.3)
             await play(self.story, [self.story.last], transport, run.answered)
             await self.look(run, transport)
         except StrongroomError:
             assert run.process.fault is not None
             assert run.process.fault.what == "SIGKILL" or run.process.fault.call.kind == "openat"
 
-    async def swept(self, transport: Transport, seconds: float) -> None:
-        """Wait until the dropped object is gone."""
+    async def swept(self, run: Run, transport: Transport, seconds: float) -> None:
+        """Wait until the dropped object is gone, and what the crash left."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if await transport.read(self.story.account, [(self.story.dropped, 0, 0)]) == [None]:
-                await asyncio.sleep(0.02)  # its file goes after its row
+            there = await transport.read(self.story.account, [(self.story.dropped, 0, 0)]) != [None]
+            if not there and not self._files(run.folder):  # files go after their rows
                 return
             await asyncio.sleep(0.01)
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Of those to be removed the ones that are there."""
+        patterns = (f"*.{self.story.dropped.hex()}", f"*.{'ab' * 32}", "upload-*")
+        return [path for pattern in patterns for path in (folder / "objects").rglob(pattern)]
 
     async def after(self, run: Run, transport: Transport) -> None:
         authenticated(self.story, transport)
         await self.look(run, transport)
         await ask(self.story, self.story.last, transport)
-        await self.swept(transport, SWEPT_SECONDS)
+        await self.swept(run, transport, SWEPT_SECONDS)
         await self.require(transport, [*self.story.steps, self.story.last], (self.story.dropped,))
 
 
