@@ -10,6 +10,7 @@ measured. L measures how ours scales. `--alone` leaves the peers out, for a quic
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import sys
 import tempfile
@@ -119,6 +120,8 @@ def main() -> None:
     if unknown := set(rows) - {*ROWS, *SCALING}:
         parser.error(f"no such rows: {', '.join(sorted(unknown))}")
     rounds = 1 if rows == list(SCALING) else given.rounds
+    for package in ("client", "protocol", "server", "benchmarks/bench"):  # as an installer does, whatever is set here
+        compileall.compile_dir(ROOT / package, quiet=1)
     start = time.perf_counter()
     size = SIZES[given.size]
     data = AppData(given.cache / f"data-{given.size}-{size.conversations}-{given.seed}", size, given.seed)

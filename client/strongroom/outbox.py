@@ -17,7 +17,7 @@ from nacl.secret import SecretBox
 from strongroom.engine.rows import joined
 from strongroom.state import State
 from strongroom_protocol.errors import InvalidArgument, UntrustedDataError
-from strongroom_protocol.rows.frame import decode_frame, encode_frame
+from strongroom_protocol.rows.frame import Codec, decode_frame, encode_frame
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.media_refs import check_writable, part_refs
 from strongroom_protocol.rows.model import Origin
@@ -127,7 +127,7 @@ class Outbox:
 
 def _encoded(frame: Frame) -> bytes:
     """A bare frame that every reader accepts: what could not be read again is never taken over from the app."""
-    framed = encode_frame(frame.conversation, frame, bare=True)
+    framed = encode_frame(frame.conversation, frame, codec=Codec.STORED, bare=True)  # it waits for moments only
     try:
         decode_frame(framed, base=Origin(0, bytes(16), 0, 0))
         for detail in filter(None, frame.detail):
