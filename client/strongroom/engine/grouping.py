@@ -6,7 +6,7 @@ So two devices that merge the same runs write the same rows into the same frames
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from strongroom.engine.erasing import Message
 from strongroom.engine.run_writer import is_final
@@ -34,8 +34,8 @@ class Group:
     rewrite: bool
     newest: bool = False
     erasing: bool = False
-    without: set[Message] = field(default_factory=set)
-    more: set[Message] = field(default_factory=set)
+    without: frozenset[Message] = frozenset()  # there is a group for every final frame: sets of their own would add up
+    more: frozenset[Message] = frozenset()
 
     @property
     def final(self) -> bool:

@@ -72,10 +72,11 @@ async def plan(change: Change, runs: Sequence[Run], rules: Rules) -> Plan:
             frames[key].append((run.number, frame))
     made = Plan({}, {}, segments, latest=Order(base.head.time).latest)
     for key in sorted(frames):
-        made.groups[key] = groups_of(frames[key], leisure=rules.leisure)
-        if any(frame.erases for _, frame in frames[key]):
+        numbered = frames.pop(key)
+        made.groups[key] = groups_of(numbered, leisure=rules.leisure)
+        if any(frame.erases for _, frame in numbered):
             made.erasures[key] = await _erase(change, key, made.groups[key], rules)
-        marks = tuple(mark for _, frame in frames[key] for mark in frame.forgets)
+        marks = tuple(mark for _, frame in numbered for mark in frame.forgets)
         if marks:
             made.forgets[key] = marks
             await _forget(change, key, made.groups[key], rules, marks)
@@ -126,9 +127,9 @@ async def _erase(change: Change, key: bytes, groups: list[Group], rules: Rules) 
     for message, number in home.items():
         others = owners[message] - {number}
         if others and all(readable[other] for other in others):
-            groups[number].more.add(message)
+            groups[number].more |= {message}
             for other in others:
-                groups[other].without.add(message)
+                groups[other].without |= {message}
                 groups[other].erasing = True
     for number, group in enumerate(groups):
         group.rewrite = readable[number] and (group.rewrite or group.erasing)
