@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from strongroom import evidence
 from strongroom.cache import Cache
+from strongroom.engine.recent import RecentFrames
 from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
 from strongroom.fetching import SYNC_ATTEMPTS, Shown, fetch_newest
@@ -73,6 +74,7 @@ class Session:
     """When a report to the witness was last tried (ms)."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while pin and base move: by a commit, and by a read until it has its state."""
+    recent: RecentFrames = field(default_factory=RecentFrames)
     _free: range = range(0)
     _clock: int = 0
     _epochs: tuple[bytes, Mapping[int, EpochKeys]] | None = field(default=None)
@@ -126,7 +128,7 @@ class Session:
 
     def source(self, *, fresh: bool = False) -> ObjectSource:
         cache = Cache(self.state.folder / "objects")
-        return ObjectSource(self.transport, cache, self.account, self.epochs(), fresh)
+        return ObjectSource(self.transport, cache, self.account, self.epochs(), fresh, recent=self.recent)
 
     async def sync(self) -> Head:
         """Fetch the newest keyring and head, verify both against the pin, store the new pin.

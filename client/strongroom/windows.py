@@ -79,7 +79,9 @@ class _Window:
             while unread and missing > 0:
                 chosen.append(unread.pop())
                 missing -= chosen[-1].rows
-            frames += await self.snapshot.frames(key, chosen)
+            entries = [(key, ref) for ref in chosen]
+            found = await self.snapshot.shown_of(entries, self.snapshot.source.recent)
+            frames += [frame for frame in found if frame is not None]
         return self._messages(frames, unread, count)
 
     def _messages(self, frames: Sequence[Frame], unread: Iterable[FrameRef], count: int) -> list[Message]:

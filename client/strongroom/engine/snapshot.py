@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from strongroom.engine.recent import RecentFrames
 from strongroom.engine.source import ObjectSource
 from strongroom_protocol.engine.batch import parse_batch
 from strongroom_protocol.engine.body import Body, TailEntry
@@ -146,12 +147,12 @@ class Snapshot:
             found = await self.shown_of([(key, ref) for ref in refs])
         return [frame for frame in found if frame is not None]
 
-    async def shown_of(self, wanted: Sequence[Entry]) -> list[Frame | None]:
+    async def shown_of(self, wanted: Sequence[Entry], recent: RecentFrames | None = None) -> list[Frame | None]:
         """`frames_of` without the rows that were forgotten; None in the place of a frame of which nothing is left."""
         for key in {key for key, _ in wanted} - self._forgets.keys():
             await self.refs(key)
         gone = {key: self.forgotten(key) for key in {key for key, _ in wanted}}
-        frames = await self.frames_of(wanted)
+        frames = await self.frames_of(wanted, recent)
         return [
             None if frame is None else gone[key].shown(frame) for (key, _), frame in zip(wanted, frames, strict=True)
         ]
@@ -170,16 +171,27 @@ class Snapshot:
             marks += marks_of(frame)
         return Forgotten.of(marks, Order(self.head.time).latest) if marks else NOTHING
 
-    async def frames_of(self, wanted: Sequence[Entry]) -> list[Frame | None]:
+    async def frames_of(self, wanted: Sequence[Entry], recent: RecentFrames | None = None) -> list[Frame | None]:
         """Frames as they are stored, of any conversations, in one batched read; None in the place of one that is
-        damaged, which is noted."""
-        contents = await self.source.chunks(ObjectType.SEGMENT, [(ref.segment, ref.chunk) for _, ref in wanted])
-        return [self.parsed(key, ref, content) for (key, ref), content in zip(wanted, contents, strict=True)]
+        damaged, which is noted. What is among the `recent` ones is not read again, and what is read joins them."""
+        known = [None if recent is None else recent.get(ref) for _, ref in wanted]
+        absent = [(ref.segment, ref.chunk) for (_, ref), frame in zip(wanted, known, strict=True) if frame is None]
+        read = iter(await self.source.chunks(ObjectType.SEGMENT, absent))
+        frames: list[Frame | None] = []
+        for (key, ref), frame in zip(wanted, known, strict=True):
+            found = self.parsed(key, ref, next(read) if frame is None else frame)
+            if recent is not None and found is not None:
+                recent.keep(ref, found)
+            frames.append(found)
+        return frames
 
-    def parsed(self, key: bytes, ref: FrameRef, content: bytes | UntrustedDataError) -> Frame | None:
-        """The rows of a frame from what its chunk holds; None for one that is damaged, which is noted."""
+    def parsed(self, key: bytes, ref: FrameRef, content: Frame | bytes | UntrustedDataError) -> Frame | None:
+        """The rows of a frame from what its chunk holds, or from before; None for one that is damaged, which is
+        noted."""
         try:
-            return self.checked(decode_frame(content), key, ref) if isinstance(content, bytes) else None
+            if isinstance(content, UntrustedDataError):
+                return None
+            return self.checked(decode_frame(content) if isinstance(content, bytes) else content, key, ref)
         except UntrustedDataError as error:
             self.source.damage.setdefault(ref.segment.hex(), error.failure)
             return None

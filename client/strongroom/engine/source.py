@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from strongroom.cache import Cache
+from strongroom.engine.recent import RecentFrames
 from strongroom.transport.base import Transport
 from strongroom_protocol.engine.refs import ChunkRef, Mirrored, ObjectRef
 from strongroom_protocol.errors import Failure, RelayUnreachable, UntrustedDataError
@@ -36,6 +37,8 @@ class ObjectSource:
     epochs: Mapping[int, EpochKeys]
     fresh: bool = False
     damage: dict[str, Failure] = field(default_factory=dict)
+    recent: RecentFrames = field(default_factory=RecentFrames)
+    """Of the same account, shared by what reads page after page."""
 
     async def object(self, ref: ObjectRef, kind: ObjectType) -> bytes:
         """The content of a one-chunk object. Raises UntrustedDataError (MISSING when it is nowhere)."""
