@@ -112,5 +112,6 @@ _HINTS = {
     Problem.REGISTRATION: "use --registration-token with the token the relay printed at its first start",
     Problem.NAME_TAKEN: "choose another --account; if it is yours, use strongroom login",
     Problem.RATE: "wait a minute and try again",
-    Problem.SIGNATURE: "this device may have been removed; then `strongroom login --again` makes it a new one",
+    Problem.SIGNATURE: "this device may have been removed: `strongroom login --again` makes it a new one; or a "
+    "proxy before the relay does not pass the Host header on as it came",
 }
