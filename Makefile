@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SLICE ?= 1/1
+# Tests start a thousand processes; each would compile every module anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types unit soak browser crowd faults conformance mutants crash vectors bench-small bench bench-large engine-model attacks-full lock clean
