@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from strongroom.columns import Portion
-from strongroom.encoding import Answer, Job
+from strongroom.encoding import Answer, Job, under
 from strongroom.engine.change import Change
 from strongroom.heap import give_back
 from strongroom.history import History
@@ -56,7 +56,8 @@ class _Sent:
 
 @dataclass(slots=True)
 class Piece:
-    """Rows of one commit. `build` streams them in; called again after a lost race, it seals the same frames anew.
+    """Rows of one commit. `build` streams them in; called again after a lost race, it seals the same frames anew, under
+    another origin where an undo has taken theirs out.
 
     The rows of a repeated build are not compared with what the winner wrote: merging makes one message of both.
     """
@@ -77,6 +78,10 @@ class Piece:
         """Put the rows into a change; False when all of them were there already."""
         output = RunOutput(self.session, change, self.intake.media)
         if self._complete:
+            mine = self.session.device.id, self._origin[1]
+            if any(discard.covers(*mine) for discard in change.base.discards):  # spec: UNDO-15
+                self._origin = self._origin[0], next(change.sealer.sequences)
+                self.answers = [(chat, under(answer, self._origin[1])) for chat, answer in self.answers]
             for conversation, answer in self.answers:
                 await output.add(conversation, answer)
         else:

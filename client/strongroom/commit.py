@@ -83,9 +83,8 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
             late = sorted(change.drops)[NAMES:]
             change.drops.difference_update(late)
             head = await advance(session, change, body, staging, entries())
-            if late and session.base is not None:
-                with contextlib.suppress(RelayConflict):  # somebody may need them again: then they stay
-                    await names_only(session, session.base, drops=late)
+            if late:
+                await _drop(session, late)
             return head
         except RelayConflict:
             if attempt + 1 == ATTEMPTS:
@@ -93,6 +92,24 @@ async def _commit(session: Session, build: Build, entries: Callable[[], int]) ->
         finally:
             await staging.stop()
     raise RelayConflict("other devices were first, again and again")
+
+
+async def _drop(session: Session, names: Sequence[bytes]) -> None:
+    """Drop what is too much for one head, by heads of its own; what the newest state needs again by then stays.
+
+    A device that is quicker, again and again, leaves some of it at the relay for good.
+    """
+    needed: set[bytes] = set()
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(RelayConflict):
+            base = session.base or await session.snapshot()
+            await names_only(session, base, drops=[name for name in names if name not in needed])
+            return
+        base = await session.snapshot()
+        needed = {ref.name async for ref, _ in base.objects()}  # spec: LIFE-21
+        if base.source.damage:  # what cannot be read may need any of it
+            return
+        session.base = base
 
 
 async def names_only(

@@ -81,6 +81,17 @@ def encode(job: Job) -> Answer:
     )
 
 
+def under(answer: Answer, sequence: int) -> Answer:
+    """The same rows under another sequence of their device."""
+
+    def again(framed: bytes) -> bytes:
+        rows = decode_frame(framed)
+        rows.batch = [sequence] * len(rows)
+        return encode_frame(rows.conversation, rows)
+
+    return answer._replace(frames=[frame._replace(framed=again(frame.framed)) for frame in answer.frames])
+
+
 def encode_packed(packed: bytes) -> bytes:
     """`encode` between processes: packed jobs in, their packed answers out."""
     answers = [encode(Job(*job)) for job in marshal.loads(packed)]  # noqa: S302 - from this program's own parent

@@ -14,12 +14,13 @@ from strongroom.session import Session, now_ms
 from strongroom.transport.base import HeadResponse, Transport
 from strongroom.witnessing import Witness, WitnessAddress
 from strongroom_protocol.errors import RelayConflict, StrongroomError, UntrustedDataError
-from strongroom_protocol.manifest.account import require_account
+from strongroom_protocol.manifest.account import GenesisCore, require_account
 from strongroom_protocol.manifest.anchor import Anchor, check_anchored_head, check_anchored_keyrings
 from strongroom_protocol.manifest.keyring import Keyring
 from strongroom_protocol.manifest.pin import Pin
 from strongroom_protocol.manifest.proof import Evidence
 from strongroom_protocol.manifest.receipt import open_receipt
+from strongroom_protocol.manifest.witness import Statement
 
 FRESHNESS = "freshness"
 """Name in the state: how the state of the login was known to be new."""
@@ -77,17 +78,23 @@ class FirstState:
                 held = evidence.Held(self._transport, core, 0, [], folder)
                 await witnessing.accuse(error, witness, held, self.shown)
                 raise
-            heard = None if witness.said is None else self._accepted(newest, witness.said[1])
-        return newest, f"witnessed at {moment(said.time)}, last news of {heard}" if said.known else None
-
-    def _accepted(self, newest: Newest, receipt: bytes) -> str:
-        """When the relay accepted the newest state that the witness knows: news kept from it makes that old."""
-        account, key = newest.head.account, newest.keyrings[-1].receipt_key
-        return moment(open_receipt(receipt, receipt_key=key, account=account).time)
+        return newest, witnessed(said, core)
 
     def words(self) -> str:
         """How fresh the state is known to be without a witness."""
         return UNPROVEN if self._anchor is None else f"anchor of {moment(self._anchor.time)}"
+
+
+def witnessed(said: Statement, core: GenesisCore) -> str | None:
+    """How fresh a state is known to be by a witness: None when it had never heard of the account.
+
+    It names when the relay accepted the newest state that the witness knows: where nobody reported, that is long ago.
+    """
+    if said.known == 0:
+        return None
+    account, receipt = core.account_id(), said.newest.signed.receipt
+    news = open_receipt(receipt, receipt_key=core.receipt_key, account=account).time
+    return f"witnessed at {moment(said.time)}, last news of {moment(news)}"
 
 
 def known(session: Session) -> str:

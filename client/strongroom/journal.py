@@ -6,7 +6,7 @@ body that is read settles it. A sequence of ours that nothing here explains is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from strongroom.state import State
@@ -74,9 +74,14 @@ class Journal:
         landed = next((attempt for attempt in attempts if attempt.sequence == own), None)
         if landed is None and own != known:  # spec: CLIENT-31
             raise _clone()
-        if landed is not None and not await _holds(transport, account, head, landed):  # spec: CLIENT-30
+        history = _History(transport, account, head)
+        if landed is not None and not await history.holds(landed):  # spec: CLIENT-30
             raise _clone()
         left = [attempt for attempt in attempts if attempt.version > head.version]
+        for attempt in attempts:
+            # A body that another device made can tell too low a number of ours; an undo will tell the true one.
+            if attempt.version <= head.version and attempt.sequence > own and await history.holds(attempt):
+                left.append(attempt)  # spec: CLIENT-62
         if left == attempts:
             return Settled({}, 0)
         return Settled(_stored(left), 0 if landed is None else landed.entries)
@@ -90,19 +95,30 @@ def _stored(attempts: list[Attempt]) -> dict[str, bytes | None]:
     return {ATTEMPTS: cbor.encode([attempt.to_cbor() for attempt in attempts])}
 
 
-async def _holds(transport: Transport, account: bytes, head: Head, attempt: Attempt) -> bool:
-    """Whether the history up to `head` holds the attempt: by the log that `head` signs, not by the relay's word."""
-    if attempt.version >= head.version:
-        return (attempt.version, attempt.hash) == (head.version, head.hash)
-    answer = await transport.head(account, attempt.version)
-    newest = parse_head(answer.head, account=account)
-    if newest.hash != head.hash:  # the proof is for another log than the one that was accepted
-        raise RelayConflict("the history moved on meanwhile")
-    try:
-        merkle.check_consistency(attempt.version, attempt.log_root, head.version - 1, head.log_root, answer.consistency)
-    except UntrustedDataError:
-        return False
-    return True
+@dataclass(frozen=True, slots=True)
+class _History:
+    """The history up to an accepted head: by the log that it signs, not by the relay's word."""
+
+    transport: Transport
+    account: bytes
+    head: Head
+    _proofs: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+
+    async def holds(self, attempt: Attempt) -> bool:
+        """Raises RelayConflict when the history moved on meanwhile."""
+        head, version = self.head, attempt.version
+        if version >= head.version:
+            return (version, attempt.hash) == (head.version, head.hash)
+        if version not in self._proofs:
+            answer = await self.transport.head(self.account, version)
+            if parse_head(answer.head, account=self.account).hash != head.hash:  # the proof is for another log
+                raise RelayConflict("the history moved on meanwhile")
+            self._proofs[version] = answer.consistency
+        try:
+            merkle.check_consistency(version, attempt.log_root, head.version - 1, head.log_root, self._proofs[version])
+        except UntrustedDataError:
+            return False
+        return True
 
 
 def _clone() -> UntrustedDataError:

@@ -172,7 +172,7 @@ class Owner:
         change = KeyChange(events=tuple(events), remove=removed, rotate=bool(removed))
         head = await self._change(change, device_name=device_name, undoing=undoing)
         await undoing.rest()
-        return replace(found, version=head.version)
+        return undoing.done(head.version)
 
     # Secrets ------------------------------------------------------------------------------------------------------
 

@@ -81,14 +81,15 @@ class Newest:
     session: Session
 
     async def base(self) -> Snapshot:
+        head = await self.session.sync()
         try:
-            return await self.session.snapshot()
+            return await self.session.load(head)
         except UntrustedDataError as error:
-            head = self.session.stored_head()
-            if error.subject == head.body.hex():
+            if head.device != self.session.device.id:  # its body can say anything, also of this device
                 error.hint = (
-                    f"nothing can be changed on a state that cannot be read; if a device you do not trust made it, "
-                    f"`strongroom undo --to {head.version - 1} --device NAME --revoke` goes back before it"
+                    f"nothing can be changed on a state that does not hold; device {head.device.hex()[:8]} made it: if "
+                    f"you do not trust it, `strongroom undo --to {head.version - 1} --device {head.device.hex()[:8]} "
+                    f"--revoke` goes back before it; else: {error.hint}"
                 )
             raise
 

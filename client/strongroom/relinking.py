@@ -11,7 +11,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from strongroom import freshness
+from strongroom import evidence, freshness, witnessing
 from strongroom.fetching import fetch_keyrings
 from strongroom.journal import ATTEMPTS
 from strongroom.linking import STATE as LINK
@@ -24,11 +24,14 @@ from strongroom_protocol.keys.epochs import open_epochs
 from strongroom_protocol.keys.secrets import KemSeed, SigningSeed
 
 
-async def relink(folder: Path, transport: Transport, *, relay: str, opener: SecretsOrUnlock) -> Session:
+async def relink(
+    folder: Path, transport: Transport, *, relay: str, opener: SecretsOrUnlock, watched: bool = True
+) -> Session:
     """Make the folder of a device another, read-only device of the same account. `relay` is where it is from now on.
 
     What waits to be sent, and may have landed already under the old identity, is sent again: merging makes one message
-    of both (chapter 10). Raises what a login raises; then the folder is what it was, but for a pin that has moved on.
+    of both (chapter 10). The folder's witness is asked, unless not `watched`. Raises what a login raises; then the
+    folder is what it was, but for a pin that has moved on.
     """
     state = State.open(folder)
     try:
@@ -44,6 +47,8 @@ async def relink(folder: Path, transport: Transport, *, relay: str, opener: Secr
         unlocked.root_for((await fetch_keyrings(transport, session.account, session.pin, session.keyrings))[-1])
         since = freshness.asked(session) or session.stored_head().time
         await session.sync()  # spec: UNDO-5
+        said = await witnessing.check(session) if watched else None  # spec: FRESH-1
+        witnessed = None if said is None else freshness.witnessed(said, evidence.core_of(session.keyrings))
         keyring = session.keyring
         root = unlocked.root_for(keyring)  # again: another may have come with the head
         pin = replace(session.pin, sequence=0)  # the new device has used no sequence yet
@@ -53,7 +58,7 @@ async def relink(folder: Path, transport: Transport, *, relay: str, opener: Secr
             | {
                 "pin": pin.encode(), "relay": relay.encode(), ATTEMPTS: None, LINK: None,
                 "guest-epoch": open_epochs(keyring, root.kem)[keyring.epoch].secret.reveal(),
-                freshness.FRESHNESS: f"anchor of {freshness.moment(since)}".encode(),
+                freshness.FRESHNESS: (witnessed or f"anchor of {freshness.moment(since)}").encode(),
             }
         )  # fmt: skip
         return Session.open(state, transport)

@@ -63,6 +63,7 @@ class Undoing:
     _newest: Snapshot | None = field(init=False)
     _change: UndoneChange = field(init=False)
     _unreadable: list[int] = field(default_factory=list)
+    _rows: int = 0
 
     def __post_init__(self) -> None:
         self._earlier = Earlier(self.session)
@@ -124,9 +125,13 @@ class Undoing:
         await self.base()
         carried = await self._carry(None)
         await self._unpinned(await self._reached(), carried.media)
+        return self.done(0)
+
+    def done(self, version: int) -> Undone:
+        """What the last attempt did or would do."""
         found = Counter(head.device for head in self._heads[1:] if head.device in self.devices)
         commits = {device.hex(): found[device] for device in sorted(self.devices)}
-        return Undone(self.to, commits, carried.rows, tuple(self._unreadable))
+        return Undone(self.to, commits, self._rows, tuple(self._unreadable), version)
 
     async def _current(self) -> set[bytes]:
         """What the newest state reaches that can be read: where the last ones are noise, one before them."""
@@ -151,6 +156,7 @@ class Undoing:
                 hint="try again when the relay has them, or go on with --anyway; nothing was changed",
             )  # fmt: skip
         await carried.finish()
+        self._rows = carried.rows
         return carried
 
     async def _unpinned(self, reached: set[bytes], media: set[bytes]) -> set[bytes]:

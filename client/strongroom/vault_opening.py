@@ -43,6 +43,7 @@ class Opened:
         self._searching: Searching | None = None
         self._live: Live | None = None
         self._closed = False
+        self._followed = b""  # the head up to which this folder was rid of what others took out
         self._last: dict[str, tuple[int, int]] = {}  # time and seq of the message appended last, by chat
         self.name = name
         self.relay = relay
@@ -127,12 +128,13 @@ class Opened:
     @classmethod
     async def relink(
         cls, folder: Path, *, passphrase: Passphrase | None = None, code: RecoveryCode | None = None,
-        relay: str | None = None,
+        relay: str | None = None, ask_witness: bool = True,
     ) -> Self:  # fmt: skip
         """Make the folder of a device that was cloned or removed a new, read-only device of its account.
 
         What waits in its outbox stays, and is sent after `confirm_devices`. The old device stays listed until somebody
-        removes it. Raises UntrustedDataError when the relay shows an older state than this folder has seen.
+        removes it. Raises UntrustedDataError when the relay shows an older state than this folder, or its witness, has
+        seen; RelayUnreachable also when that witness cannot be asked.
         """
         from strongroom import relinking
         from strongroom.unlocking import with_secrets
@@ -142,7 +144,9 @@ class Opened:
         transport = await open_transport(address)
         opener = with_secrets(passphrase, code)
         try:
-            session = await relinking.relink(Path(folder), transport, relay=address, opener=opener)
+            session = await relinking.relink(
+                Path(folder), transport, relay=address, opener=opener, watched=ask_witness
+            )  # fmt: skip
         except BaseException:
             await transport.close()
             raise

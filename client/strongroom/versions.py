@@ -20,7 +20,7 @@ async def newest_versions(session: Session, count: int) -> list[VersionInfo]:
     keyring = session.keyring
     names = KeyringPrivate.read(keyring.private, session.epochs(), keyring.account).names
     found = []
-    async for head, state in states(session, heads):
+    async for head, _, state in states(session, heads):
         writer = writer_of(session, head)
         undone = writer is not None and any(item.covers(writer, head.sequence) for item in keyring.discards)
         name = names.get(writer or b"", "")

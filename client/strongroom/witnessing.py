@@ -18,13 +18,14 @@ from strongroom.transport.base import HeadResponse, Transport
 from strongroom_protocol.errors import (
     InvalidArgument,
     NotFound,
+    RelayError,
     RelayUnreachable,
     StrongroomError,
     UntrustedDataError,
 )
 from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.head import parse_head
-from strongroom_protocol.manifest.witness import Statement, WitnessRequest, check_witnessed, verify_statement
+from strongroom_protocol.manifest.witness import Signed, Statement, WitnessRequest, check_witnessed, verify_statement
 
 WITNESS = "witness"
 """Name in the state: the witness's address with its key."""
@@ -76,8 +77,8 @@ class Witness:
 
     def __init__(self, address: WitnessAddress, transport: Transport) -> None:
         self.address = address
-        self.said: tuple[Statement, bytes] | None = None
-        """The last statement, and the relay's receipt that came with it."""
+        self.said: Statement | None = None
+        """The last statement."""
         self._transport = transport
 
     @classmethod
@@ -94,14 +95,18 @@ class Witness:
     async def ask(self, core: GenesisCore, answer: HeadResponse) -> Statement:
         """Show it a head as its relay shows it. Raises UntrustedDataError, RelayError."""
         nonce = secrets.token_bytes(32)
-        request = WitnessRequest(core, answer.head, answer.receipt, nonce, answer.peaks, answer.consistency)
+        request = WitnessRequest(core, Signed(answer.head, answer.receipt, answer.peaks), nonce, answer.consistency)
         try:
             found = await self._transport.witness(request)
         except NotFound as error:
             raise RelayUnreachable("there is no witness at that address", hint="check the witness's URL") from error
-        statement = verify_statement(found, witness_key=self.address.key, core=core, nonce=nonce)
-        self.said = statement, found.receipt
-        return statement
+        try:
+            self.said = verify_statement(found, witness_key=self.address.key, core=core, nonce=nonce)
+        except UntrustedDataError as error:
+            error.subject = "witness"
+            error.hint = "the witness's answer is wrong, which says nothing of the relay: check its key, or use another"
+            raise
+        return self.said
 
 
 Showing = Callable[[int | None], Awaitable[HeadResponse]]
@@ -115,15 +120,19 @@ async def consult(witness: Witness, core: GenesisCore, showing: Showing, since: 
     ROLLBACK, FORK or LOG when the relay hides what some device has reported.
     """
     account = core.account_id()
-    answer = await showing(since)
+    try:
+        answer = await showing(since)
+    except RelayError:  # the witness hears of it all the same: a relay could keep the proof to itself for that
+        await witness.ask(core, await showing(None))  # spec: WIT-15
+        raise
     said = await witness.ask(core, answer)
-    if said.version != parse_head(answer.head, account=account).version:
-        # It knows a newer one: another device may have committed and reported meanwhile, so the relay is asked once
-        # more before that is believed. An older one: it lacks the proof from there on.
-        answer = await showing(said.version)
-    head = parse_head(answer.head, account=account)
-    check_witnessed(said, head, answer.consistency)
-    if said.version < head.version:
+    for seen in reversed(said.seen):  # the one it keeps comes last: the proof from there on is for the witness too
+        if seen.version != parse_head(answer.head, account=account).version:
+            # It knows a newer one: another device may have committed and reported meanwhile, so the relay is asked once
+            # more before that is believed. An older one: it lacks the proof from there on.
+            answer = await showing(seen.version)
+        check_witnessed(seen, parse_head(answer.head, account=account), answer.consistency)
+    if said.seen[0].version < parse_head(answer.head, account=account).version:
         with contextlib.suppress(StrongroomError):
             await witness.ask(core, answer)
     return said
@@ -133,9 +142,9 @@ async def accuse(error: UntrustedDataError, witness: Witness, held: evidence.Hel
     """Make a proof of the witness's receipt and those that this relay has shown, if they contradict each other."""
     if witness.said is None:
         return
-    statement, receipt = witness.said
     shown.heads.extend(held.receipts)
-    await evidence.accuse(error, replace(held, version=statement.version, receipts=[receipt]), shown)
+    receipts = [seen.signed.receipt for seen in witness.said.seen]
+    await evidence.accuse(error, replace(held, version=witness.said.newest.version, receipts=receipts), shown)
 
 
 async def check(session: Session, address: WitnessAddress | None = None) -> Statement | None:
@@ -161,7 +170,7 @@ async def check(session: Session, address: WitnessAddress | None = None) -> Stat
             said = await consult(witness, evidence.core_of(session.keyrings), showing, since or None)
         except UntrustedDataError as error:
             await accuse(error, witness, session.held(), shown)
-            if address is None:
+            if address is None and error.subject != "witness":
                 session.state.put({ALARM: f"{error}; {error.hint}".encode()})
             raise
         version = session.pin.head_version

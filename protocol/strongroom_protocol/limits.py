@@ -50,7 +50,7 @@ class Limits:
     delta_names: int = 65_536
     receipt_bytes: int = KIB
     evidence_bytes: int = 4 * KIB  # of a fork proof, or of one device's evidence: two receipts and a core
-    witness_accounts: int = 100_000  # that one witness remembers: 60 MB; what is remembered is never given up
+    witness_accounts: int = 100_000  # that one witness remembers: some 300 MB; what is remembered is never given up
 
     # Engine (chapter 08)
     tail_batches: int = 32

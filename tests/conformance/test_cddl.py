@@ -97,6 +97,7 @@ PLAIN_INPUTS = {
     ("link", "offer"): "link-offer", ("link", "verdict"): "link-verdict",
     ("anchor", "anchor"): "anchor", ("proof", "proof"): "fork-proof", ("proof", "evidence"): "evidence",
     ("witness", "request"): "witness-request", ("witness", "answer"): "witness-response",
+    ("witness", "seen"): "witness-head", ("witness", "core"): "genesis-core",
     ("directory", "page"): "directory-rows", ("directory", "hot"): "hot-page", ("media", "descriptor"): "media",
 }  # fmt: skip
 PLAIN_OUTPUTS = {

@@ -29,13 +29,16 @@ def anchor_map(data: bytes, cddl: Cddl) -> Map:
 
 def anchor_text(given: Json, cddl: Cddl) -> Json:
     typed: str = given["text"]
-    letters = "".join(typed.split()).upper()
+    kept = [letter for letter in typed if letter not in " \t\n\r\v\f"]
+    letters = "".join(letter.upper() if letter.isascii() else letter for letter in kept)
     if len(typed) > 1024 or not letters.startswith(PREFIX.upper()):
         raise Bad("code")
     letters = letters[len(PREFIX) :]
     if any(letter not in LETTERS for letter in letters) or len(letters) % 8 in (1, 3, 6):
         raise Bad("code")
     bits = "".join(f"{LETTERS.index(letter):05b}" for letter in letters)
+    if "1" in bits[len(bits) // 8 * 8 :]:
+        raise Bad("code")
     data = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
     if data[-4:] != sha(data[:-4])[:4]:
         raise Bad("code")
@@ -122,25 +125,31 @@ def evidence(given: Json, cddl: Cddl) -> Json:
 def advance(given: Json, cddl: Cddl) -> Json:
     request: Map = decode(unhex(given["request"]))
     cddl.check("witness-request", request)
-    core, peaks = request[1], request[5]
-    head = Head(request[2], account_id(core), cddl)
+    core = request[1]
+    new, _ = witness_head(request[2], core, cddl)
+    version = new.map[3]
+    old = [witness_head(decode(unhex(item)), core, cddl) for item in given["known"]]
+    if old:
+        kept, root = old[0]
+        if version <= kept.map[3] or version > kept.map[3] + 1_000_000:
+            return {"heads": [head.hash for head, _ in old]}
+        try:
+            crypto.check_consistency(kept.map[3], root, version - 1, new.map[12], request[4])
+        except Bad:
+            above = max((old[-1][0], new), key=lambda head: int(head.map[3]))
+            return {"heads": [kept.hash, above.hash]}
+    return {"heads": [new.hash, *(head.hash for head, _ in old[1:] if head.map[3] > version)]}
+
+
+def witness_head(item: list[Any], core: Map, cddl: Cddl) -> tuple[Head, bytes]:
+    """The head, and the root of the log that ends in it."""
+    head = Head(item[0], account_id(core), cddl)
     m = head.map
-    receipt = receipt_of(request[3], core, cddl)
+    receipt = receipt_of(item[1], core, cddl)
     if (receipt[2], receipt[3], receipt[4], receipt[5]) != (2, m[3], head.hash, m[4]):
         raise Bad("receipt")
-    check_peaks(m[3] - 1, peaks, m[12])
-    new = {"version": m[3], "hash": head.hash, "log_root": with_entry(m[3] - 1, peaks, head.hash)}
-    known = given["known"]
-    if known is None:
-        return new
-    old = {"version": known["version"], "hash": unhex(known["hash"]), "log_root": unhex(known["log_root"])}
-    if new["version"] <= old["version"]:
-        return old
-    try:
-        crypto.check_consistency(old["version"], old["log_root"], m[3] - 1, m[12], request[6])
-    except Bad:
-        return old
-    return new
+    check_peaks(m[3] - 1, item[2], m[12])
+    return head, with_entry(m[3] - 1, item[2], head.hash)
 
 
 def with_entry(size: int, peaks: list[bytes], entry: bytes) -> bytes:
@@ -162,18 +171,19 @@ def statement(given: Json, cddl: Cddl) -> Json:
     cddl.check("witness-statement", m)
     if m[1] != account_id(core):
         raise Bad("account")
-    if m[7] != unhex(given["nonce"]):
+    if m[3] != unhex(given["nonce"]):
         raise Bad("context")
-    receipt = receipt_of(answer[2], core, cddl)
-    if (receipt[2], receipt[3], receipt[4]) != (2, m[2], m[3]):
+    heads = [witness_head(item, core, cddl) for item in answer[2]]
+    if [head.hash for head, _ in heads] != m[2]:
         raise Bad("receipt")
-    return {"version": m[2], "hash": m[3], "log_root": m[4], "time": m[8], "known": m[9]}
+    return {"roots": [root for _, root in heads], "time": m[4], "known": m[5]}
 
 
 def weigh(given: Json, cddl: Cddl) -> Json:
-    head = Head(unhex(given["head"]), unhex(given["account"]), cddl)
-    proof = [unhex(item) for item in given["consistency"]]
-    descends(head, given["version"], unhex(given["hash"]), unhex(given["log_root"]), proof)
+    core: Map = decode(unhex(given["core"]))
+    seen, root = witness_head(decode(unhex(given["seen"])), core, cddl)
+    head = Head(unhex(given["head"]), account_id(core), cddl)
+    descends(head, seen.map[3], seen.hash, root, [unhex(item) for item in given["consistency"]])
     return {}
 
 

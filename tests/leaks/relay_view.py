@@ -83,9 +83,7 @@ COLUMNS = {
     ),
     "witnessed": (
         "accounts at other relays, when this relay is a witness",
-        {"account": "the account", "version": "1, 2, 3, …", "hash": "of its newest head",
-         "log_root": "of the log of its heads", "keyring_version": "1, 2, 3, …", "keyring_hash": "of its keyring",
-         "receipt": "the other relay's signature"},
+        {"account": "the account", "heads": "its newest head, or two, with the other relay's receipt and log peaks"},
     ),
     "blocks": (
         "devices that their owner is about to remove",

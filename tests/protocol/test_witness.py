@@ -10,15 +10,17 @@ from protocol.builders import ACCOUNT, History, core, history, random_bytes, rec
 from strongroom_protocol.errors import Failure
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest import witness
+from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.receipt import Chain, Receipt
 from strongroom_protocol.manifest.witness import (
     Remembered,
+    Seen,
+    Signed,
     Statement,
     WitnessRequest,
     WitnessResponse,
     advance,
     check_witnessed,
-    remembered_of,
     verify_statement,
 )
 from strongroom_protocol.wire import merkle
@@ -36,59 +38,71 @@ def told(past: History, version: int, since: int = 0) -> WitnessRequest:
     """Head `version`, with a proof from head `since` on."""
     proof = past.consistency(since, version) if since else []
     head, peaks = past.heads[version - 1], past.peaks[version - 1]
-    return WitnessRequest(CORE, head.message, receipt(past, version), NONCE, peaks, tuple(proof))
+    return WitnessRequest(CORE, Signed(head.message, receipt(past, version), peaks), NONCE, tuple(proof))
+
+
+def seen(past: History, version: int) -> Seen:
+    return Seen.check(told(past, version).signed, CORE)
 
 
 def after(known: Remembered | None, request: WitnessRequest) -> Remembered:
     assert WitnessRequest.parse(request.encode()) == request
-    head, new = remembered_of(request)
-    return advance(known, head, new, request.consistency)
+    return advance(known, Seen.check(request.signed, CORE), request.consistency)
 
 
-@pytest.mark.spec("WIT-1", "WIT-2")
+@pytest.mark.spec("WIT-1", "WIT-2", "WIT-14")
 @pytest.mark.parametrize("known", range(1, 10))
 @pytest.mark.parametrize("shown", range(1, 10))
 def test_every_head_after_every_other(known: int, shown: int) -> None:
     before = after(None, told(PAST, known))
-    assert before.log_root == merkle.tree_root(PAST.leaves(known))
-    now = after(before, told(PAST, shown, known))
-    assert now.version == max(known, shown)
-    assert now.hash == PAST.heads[now.version - 1].hash
-    assert after(before, told(OTHER, shown, min(known, shown))) == before
+    assert before.kept.log_root == merkle.tree_root(PAST.leaves(known))
+    assert after(before, told(PAST, shown, known)) == Remembered(seen(PAST, max(known, shown)))
+    strange = Remembered(before.kept, seen(OTHER, shown)) if shown > known else before
+    assert after(before, told(OTHER, shown, min(known, shown))) == strange
 
 
-@pytest.mark.spec("WIT-2")
-def test_a_gap_needs_its_proof() -> None:
+@pytest.mark.spec("WIT-2", "WIT-14")
+def test_what_comes_without_its_proof_is_known_beside_and_the_highest_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, six, eight = seen(PAST, 3), seen(PAST, 6), seen(PAST, 8)
     before = after(None, told(PAST, 3))
-    assert after(before, told(PAST, 9)) == before
-    assert after(before, told(PAST, 9, 2)) == before
+    assert after(before, told(PAST, 8, 2)) == after(before, told(PAST, 8)) == Remembered(kept, eight)
+    both = Remembered(kept, six)
+    assert after(both, told(PAST, 5)) == after(both, told(OTHER, 6)) == both
+    assert after(both, told(PAST, 8)) == Remembered(kept, eight)
+    assert after(both, told(PAST, 5, 3)) == Remembered(seen(PAST, 5), six)
+    assert after(both, told(PAST, 6, 3)) == Remembered(six)
+    assert after(both, told(PAST, 7, 3)) == Remembered(seen(PAST, 7))
 
 
 @pytest.mark.spec("WIT-13")
 def test_it_moves_on_by_no_leap(monkeypatch: pytest.MonkeyPatch) -> None:
     before = after(None, told(PAST, 3))
     monkeypatch.setattr(witness, "LIMITS", replace(LIMITS, head_step=5))
-    assert after(before, told(PAST, 9, 3)) == before
-    assert after(before, told(PAST, 8, 3)).version == 8
+    assert after(before, told(PAST, 9, 3)) == after(before, told(PAST, 9)) == before
+    assert after(before, told(PAST, 8, 3)) == Remembered(seen(PAST, 8))
 
 
 @pytest.mark.spec("RCPT-1", "RCPT-2", "ACC-1", "LOG-2")
-def test_it_believes_nothing_without_the_relays_receipt() -> None:
-    good = told(PAST, 5)
-    assert refused(remembered_of, replace(good, receipt=receipt(PAST, 5, "forger"))) is Failure.SIGNER
-    assert refused(remembered_of, replace(good, receipt=receipt(PAST, 4))) is Failure.RECEIPT
-    assert refused(remembered_of, replace(good, receipt=receipt(PAST, 5, chain=Chain.KEYRING))) is Failure.RECEIPT
-    assert refused(remembered_of, replace(good, core=core("other account"))) is Failure.ACCOUNT
-    assert refused(remembered_of, replace(good, peaks=OTHER.peaks[4])) is Failure.LOG
+def test_nobody_believes_anything_without_the_relays_receipt() -> None:
+    good = told(PAST, 5).signed
+
+    def check(bad: Signed, under: GenesisCore = CORE) -> Failure:
+        return refused(Seen.check, bad, under)
+
+    assert check(replace(good, receipt=receipt(PAST, 5, "forger"))) is Failure.SIGNER
+    assert check(replace(good, receipt=receipt(PAST, 4))) is Failure.RECEIPT
+    assert check(replace(good, receipt=receipt(PAST, 5, chain=Chain.KEYRING))) is Failure.RECEIPT
+    assert check(good, core("other account")) is Failure.ACCOUNT
+    assert check(replace(good, peaks=OTHER.peaks[4])) is Failure.LOG
 
 
-def said(version: int = 5, *, nonce: bytes = NONCE, past: History = PAST) -> Statement:
-    return Statement.of(after(None, told(past, version)), nonce=nonce, time=9, known=0)
+def said(*versions: int, nonce: bytes = NONCE, past: History = PAST) -> Statement:
+    return Statement(ACCOUNT, tuple(seen(past, version) for version in versions), nonce, 9, 0)
 
 
-def answer(statement: Statement, signer: str = "witness", of: bytes | None = None) -> WitnessResponse:
+def answer(statement: Statement, signer: str = "witness") -> WitnessResponse:
     key = receipt_key(signer)
-    return WitnessResponse(statement.sign(key.public, key.sign), receipt(PAST, 5) if of is None else of)
+    return statement.sign(key.public, key.sign)
 
 
 def verified(given: WitnessResponse) -> Statement:
@@ -98,31 +112,37 @@ def verified(given: WitnessResponse) -> Statement:
 
 @pytest.mark.spec("WIT-3", "WIT-4", "WIT-5", "ACC-1")
 def test_a_statement() -> None:
-    assert verified(answer(said())) == said()
-    assert refused(verified, answer(said(), "relay")) is Failure.SIGNER
-    assert refused(verified, answer(said(nonce=random_bytes("earlier")))) is Failure.CONTEXT
-    assert refused(verified, answer(replace(said(), account=core("other account").account_id()))) is Failure.ACCOUNT
+    assert verified(answer(said(5))) == said(5)
+    assert verified(answer(said(5, 8))) == said(5, 8)
+    assert said(5, 8).newest == seen(PAST, 8)
+    assert refused(verified, answer(said(5), "relay")) is Failure.SIGNER
+    assert refused(verified, answer(said(5, nonce=random_bytes("earlier")))) is Failure.CONTEXT
+    assert refused(verified, answer(replace(said(5), account=core("other account").account_id()))) is Failure.ACCOUNT
 
 
 @pytest.mark.spec("WIT-5")
 def test_a_witness_accuses_nobody_of_what_the_relay_did_not_sign() -> None:
-    invented = replace(said(), version=6), replace(said(), hash=random_bytes("no head")), said(9)
-    for statement in invented:
-        assert refused(verified, answer(statement)) is Failure.RECEIPT
-    assert refused(verified, answer(said(), of=receipt(PAST, 5, chain=Chain.KEYRING))) is Failure.RECEIPT
-    assert refused(verified, answer(said(), of=receipt(PAST, 5, "forger"))) is Failure.SIGNER
+    good = answer(said(5))
+    (signed,) = good.signed
+    for others in (answer(said(6)).signed, answer(said(5, past=OTHER)).signed, (*good.signed, *good.signed)):
+        assert refused(verified, replace(good, signed=others)) is Failure.RECEIPT
+    assert refused(verified, replace(answer(said(5, 6)), signed=good.signed)) is Failure.RECEIPT
+    forged = replace(signed, receipt=receipt(PAST, 5, "forger"))
+    assert refused(verified, replace(good, signed=(forged,))) is Failure.SIGNER
+    invented = replace(signed, peaks=(random_bytes("peak"),))
+    assert refused(verified, replace(good, signed=(invented,))) is Failure.LOG
 
 
 @pytest.mark.spec("WIT-6", "WIT-7", "WIT-8")
 @pytest.mark.parametrize("shown", range(1, 10))
 def test_what_a_relay_shows_against_what_the_witness_knows(shown: int) -> None:
-    statement = said()
+    known = seen(PAST, 5)
     proof = PAST.consistency(5, shown)
     if shown < 5:
-        assert refused(check_witnessed, statement, PAST.heads[shown - 1], proof) is Failure.ROLLBACK
+        assert refused(check_witnessed, known, PAST.heads[shown - 1], proof) is Failure.ROLLBACK
         return
-    check_witnessed(statement, PAST.heads[shown - 1], proof)
+    check_witnessed(known, PAST.heads[shown - 1], proof)
     expected = Failure.FORK if shown == 5 else Failure.LOG
-    assert refused(check_witnessed, statement, OTHER.heads[shown - 1], OTHER.consistency(5, shown)) is expected
+    assert refused(check_witnessed, known, OTHER.heads[shown - 1], OTHER.consistency(5, shown)) is expected
     if shown > 6:
-        assert refused(check_witnessed, statement, PAST.heads[shown - 1], []) is Failure.LOG
+        assert refused(check_witnessed, known, PAST.heads[shown - 1], []) is Failure.LOG

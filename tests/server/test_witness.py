@@ -12,9 +12,10 @@ from relay_process import RelayProcess
 from server.account_builder import Account, ask
 from server.conftest import Bench, refused
 from strongroom_protocol.manifest.receipt import Chain, Receipt
-from strongroom_protocol.manifest.witness import Statement, WitnessRequest, WitnessResponse, verify_statement
+from strongroom_protocol.manifest.witness import Signed, Statement, WitnessRequest, WitnessResponse, verify_statement
 from strongroom_protocol.relay_api.problems import Problem
 from strongroom_protocol.wire import merkle
+from strongroom_relay.service.attempts import source_of
 from strongroom_relay.service.relay import open_relay
 from strongroom_relay.service.witness import start_witness, witness
 
@@ -44,7 +45,7 @@ class Elsewhere:
         receipt = Receipt(self.account.id, Chain.HEAD, head.version, head.hash, head.previous, 1)
         proof = tuple(merkle.consistency_proof(since, leaves))
         signed = receipt.sign(self.relay.public, self.relay.sign)
-        return WitnessRequest(self.account.core, head.message, signed, NONCE, peaks, proof)
+        return WitnessRequest(self.account.core, Signed(head.message, signed, peaks), NONCE, proof)
 
 
 async def stated(bench: Bench, request: WitnessRequest, key: bytes, source: str | None = None) -> Statement:
@@ -52,19 +53,26 @@ async def stated(bench: Bench, request: WitnessRequest, key: bytes, source: str 
     return verify_statement(answer, witness_key=key, core=request.core, nonce=NONCE)
 
 
+def versions(said: Statement) -> list[int]:
+    return [seen.version for seen in said.seen]
+
+
 async def test_it_remembers_the_highest_head_and_says_what_it_knew(bench: Bench) -> None:
     key = await start_witness(bench.relay)
     there = Elsewhere()
     first = await stated(bench, there.asked(), key)
-    assert (first.version, first.known, first.time) == (1, 0, bench.clock.now)
+    assert (versions(first), first.known, first.time) == ([1], 0, bench.clock.now)
     for _ in range(4):
         there.add()
-    behind = await stated(bench, there.asked(), key)
-    assert (behind.version, behind.known) == (1, 1)  # no proof from head 1 on
+    for version in (4, 3):  # no proof from head 1 on
+        beside = await stated(bench, there.asked(version=version), key)
+        assert (versions(beside), beside.known) == ([1] if version == 4 else [1, 4], 1)
+    above = await stated(bench, there.asked(), key)
+    assert versions(above) == [1, 4]  # as it was before: the asker is not told its own news
     moved = await stated(bench, there.asked(since=1), key)
-    assert (moved.version, moved.known, moved.hash) == (5, 1, there.account.newest.hash)
+    assert (versions(moved), moved.known, moved.newest.head.hash) == ([5], 1, there.account.newest.hash)
     older = await stated(bench, there.asked(version=2), key)
-    assert (older.version, older.known) == (5, 5)
+    assert (versions(older), older.known) == ([5], 5)
 
 
 async def test_what_it_said_it_remembers_after_a_restart(tmp_path: Path) -> None:
@@ -90,9 +98,9 @@ async def test_of_two_that_ask_at_once_the_later_state_stays(bench: Bench) -> No
         there.add()
     asked = [there.asked(since=1, version=version) for version in (2, 4, 6, 3, 5)]
     said = await asyncio.gather(*(stated(bench, request, key) for request in asked))
-    assert all(statement.version >= 2 for statement in said)
+    assert all(versions(statement)[0] >= 2 for statement in said)
     last = await stated(bench, there.asked(version=1), key)
-    assert last.version == max(statement.version for statement in said)
+    assert last.newest.version == 6
 
 
 async def test_a_relay_that_is_none_says_so(bench: Bench) -> None:
@@ -103,13 +111,14 @@ async def test_what_the_accounts_relay_did_not_sign_is_refused(bench: Bench) -> 
     await start_witness(bench.relay)
     there = Elsewhere()
     good = there.asked()
+    changed = good.signed.receipt[:-1] + bytes([good.signed.receipt[-1] ^ 1])
     for bad in (
-        replace(good, receipt=good.receipt[:-1] + bytes([good.receipt[-1] ^ 1])),
+        replace(good, signed=replace(good.signed, receipt=changed)),
         replace(good, core=bench.account.core),
-        replace(good, peaks=(bytes(32),)),
+        replace(good, signed=replace(good.signed, peaks=(bytes(32),))),
     ):
         assert await refused(witness(bench.relay, bad)) is Problem.BAD_REQUEST
-    assert (await witness(bench.relay, good)).receipt == good.receipt
+    assert (await witness(bench.relay, good)).signed == (good.signed,)
 
 
 @pytest.mark.spec("WIT-9")
@@ -122,7 +131,7 @@ async def test_when_it_is_full_it_forgets_nobody(bench: Bench) -> None:
     assert await refused(witness(bench.relay, Elsewhere().asked())) is Problem.UNAVAILABLE
     for there in known:
         there.add()
-        assert (await stated(bench, there.asked(since=1), key)).version == 2
+        assert (await stated(bench, there.asked(since=1), key)).newest.version == 2
 
 
 @pytest.mark.spec("WIT-10")
@@ -150,6 +159,15 @@ async def test_one_address_cannot_fill_it_with_accounts(bench: Bench) -> None:
     await stated(bench, Elsewhere().asked(), key, "192.0.2.2")
     bench.clock.now += 3_600_000
     await stated(bench, Elsewhere().asked(), key, "192.0.2.1")
+
+
+@pytest.mark.spec("WIT-11")
+async def test_nor_can_all_networks_of_one_site(bench: Bench) -> None:
+    key = await start_witness(bench.relay)
+    for number in range(20):
+        await stated(bench, Elsewhere().asked(), key, source_of(f"2001:db8:1:{number:x}::1", None))
+    assert await refused(witness(bench.relay, Elsewhere().asked(), source_of("2001:db8:1:ff::1", None))) is Problem.RATE
+    await stated(bench, Elsewhere().asked(), key, source_of("2001:db8:2::1", None))
 
 
 def test_over_http(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from strongroom_protocol.manifest.keyring import parse_keyring
 from strongroom_protocol.manifest.proof import Evidence, ForkProof
 from strongroom_protocol.manifest.witness import (
     Remembered,
-    Statement,
+    Seen,
+    Signed,
     WitnessRequest,
     WitnessResponse,
     advance,
     check_witnessed,
-    remembered_of,
     verify_statement,
 )
 from strongroom_protocol.wire import cbor, cose, merkle
@@ -116,6 +116,12 @@ def _anchor_cases() -> Iterator[Case]:
     yield of("no-letter-of-base32", Failure.CODE, "ANCH-8", text[:60] + "1" + text[61:])
     yield of("one-letter-left-over", Failure.CODE, "ANCH-8", PREFIX + "A" * 9)
     yield of("padded", Failure.CODE, "ANCH-8", text + "=")
+    k = text.index("K", len(PREFIX))
+    yield of("letter-of-another-script", Failure.CODE, "ANCH-8", text[:k] + "\u212a" + text[k + 1 :])
+    yield of("prefix-of-another-script", Failure.CODE, "ANCH-1", "\u017f" + text[1:])
+    yield of("blank-of-another-script", Failure.CODE, "ANCH-8", text[:60] + "\u00a0" + text[60:])
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".index(text[-1])
+    yield of("bits-left-over", Failure.CODE, "ANCH-8", text[:-1] + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[last ^ 1])
 
     def made(name: str, expect: str, ids: str, **fields: Any) -> Case:
         return of(name, expect, ids, _text_of(cbor.encode(_with(payload, **fields))))
@@ -248,15 +254,16 @@ PROOF = Area("proof", _proof_cases, {"proof": _prove, "evidence": _evidence})
 # ---------------------------------------------------------------- the witness
 
 
+def _seen(encoded: str) -> Seen:
+    return Seen.check(Signed.parse(cbor.decode(unhex(encoded))), CORE)
+
+
 def _advance(given: Mapping[str, Any]) -> Json:
     request = WitnessRequest.parse(unhex(given["request"]))
-    head, new = remembered_of(request)
-    kept = given["known"]
-    known = kept and Remembered(
-        new.account, kept["version"], unhex(kept["hash"]), unhex(kept["log_root"]), 1, bytes(32), b""
-    )
-    found = advance(known, head, new, request.consistency)
-    return {"version": found.version, "hash": found.hash, "log_root": found.log_root}
+    new = Seen.check(request.signed, request.core)
+    known = [_seen(item) for item in given["known"]]
+    found = advance(Remembered(*known) if known else None, new, request.consistency)
+    return {"heads": [seen.head.hash for seen in found.seen()]}
 
 
 def _statement(given: Mapping[str, Any]) -> Json:
@@ -264,18 +271,12 @@ def _statement(given: Mapping[str, Any]) -> Json:
         WitnessResponse.parse(unhex(given["answer"])), witness_key=unhex(given["witness_key"]),
         core=GenesisCore.parse(cbor.decode(unhex(given["core"]))), nonce=unhex(given["nonce"]),
     )  # fmt: skip
-    return {
-        "version": found.version, "hash": found.hash, "log_root": found.log_root, "time": found.time,
-        "known": found.known,
-    }  # fmt: skip
+    return {"roots": [seen.log_root for seen in found.seen], "time": found.time, "known": found.known}
 
 
 def _weigh(given: Mapping[str, Any]) -> Json:
-    account = unhex(given["account"])
-    said = Statement(
-        account, given["version"], unhex(given["hash"]), unhex(given["log_root"]), 1, bytes(32), bytes(32), 0, 0
-    )
-    check_witnessed(said, parse_head(unhex(given["head"]), account=account), _list(given, "consistency"))
+    head = parse_head(unhex(given["head"]), account=ACCOUNT)
+    check_witnessed(_seen(given["seen"]), head, _list(given, "consistency"))
     return {}
 
 
@@ -284,92 +285,106 @@ def _receipt_for(head: Head, **fields: Any) -> bytes:
     return _receipt(**(base | fields))
 
 
+def _heads() -> dict[int, Head]:
+    return {1: world.head_1(), 2: world.head_2(), 3: world.head_3(), 4: world.head_4()}
+
+
+def _signed(version: int) -> list[Any]:
+    head = _heads()[version]
+    return [head.message, _receipt_for(head), list(_peaks(version - 1))]
+
+
 def _witness_cases() -> Iterator[Case]:
     core = CORE.to_cbor()
-    heads = {1: world.head_1(), 2: world.head_2(), 3: world.head_3(), 4: world.head_4()}
 
-    def told(version: int, *, since: int = 0, **fields: Any) -> bytes:
-        head = heads[version]
+    def told(version: int, *, since: int = 0, signed: list[Any] | None = None, **fields: Any) -> bytes:
         proof = merkle.consistency_proof(since, _leaves(version - 1))
-        payload: dict[int, Any] = {
-            1: core, 2: head.message, 3: _receipt_for(head), 4: NONCE, 5: list(_peaks(version - 1)), 6: proof,
-        }  # fmt: skip
+        payload: dict[int, Any] = {1: core, 2: signed or _signed(version), 3: NONCE, 4: proof}
         return cbor.encode(_with(payload, **fields))
 
-    def known(version: int) -> Json:
-        return {"version": version, "hash": heads[version].hash, "log_root": _root(version)}
+    def case(name: str, expect: str, ids: str, request: bytes, *known: list[Any]) -> Case:
+        return _case(name, expect, ids, "advance", request=request, known=[cbor.encode(item) for item in known])
 
-    def case(name: str, expect: str, ids: str, request: bytes, kept: Json | None = None) -> Case:
-        return _case(name, expect, ids, "advance", request=request, known=kept)
-
+    two, three, four = _signed(2), _signed(3), _signed(4)
+    another = parse_head(world.head_bytes(world.payload_2(), world.B, f14=TIME + 99), account=ACCOUNT)
+    strange = [another.message, _receipt_for(another), list(_peaks(1))]
     yield case("first-heard-of", OK, "WIT-1", told(2))
     yield case("first-head", OK, "WIT-1", told(1))
-    yield case("newer-with-proof", OK, "WIT-2", told(4, since=2), known(2))
-    yield case("the-next-needs-none", OK, "WIT-2", told(3), known(2))
-    yield case("newer-without-proof-stays", OK, "WIT-2", told(4), known(2))
-    yield case("newer-of-another-log-stays", OK, "WIT-2", told(4, since=2), known(2) | {"log_root": stream("root")})
-    yield case("older-stays", OK, "WIT-1", told(1), known(2))
-    yield case("the-same-stays", OK, "WIT-1", told(2), known(2) | {"hash": stream("another head")})
-    yield case("receipt-by-another-key", Failure.SIGNER, "RCPT-1", told(2, f3=_receipt(world.B.sign)))
-    yield case("receipt-of-another-head", Failure.RECEIPT, "RCPT-2", told(2, f3=_receipt_for(heads[1])))
-    yield case("receipt-of-a-keyring", Failure.RECEIPT, "RCPT-2", told(2, f3=_receipt(f2=1)))
+    yield case("newer-with-proof", OK, "WIT-2", told(4, since=2), two)
+    yield case("the-next-needs-none", OK, "WIT-2", told(3), two)
+    yield case("newer-without-proof-above", OK, "WIT-2 WIT-14", told(4), two)
+    yield case("newer-of-another-log-above", OK, "WIT-2 WIT-14", told(4, since=2), strange)
+    yield case("older-stays", OK, "WIT-1", told(1), two)
+    yield case("the-same-stays", OK, "WIT-1", told(2), strange)
+    yield case("higher-above", OK, "WIT-14", told(4), strange, three)
+    yield case("lower-not-above", OK, "WIT-14", told(3), strange, four)
+    yield case("kept-below-what-is-above", OK, "WIT-14", told(3), two, four)
+    yield case("kept-reaches-what-is-above", OK, "WIT-14", told(4, since=2), two, three)
+    by_another = [two[0], _receipt(world.B.sign), two[2]]
+    yield case("receipt-by-another-key", Failure.SIGNER, "RCPT-1", told(2, signed=by_another))
+    of_another = [two[0], _receipt_for(_heads()[1]), two[2]]
+    yield case("receipt-of-another-head", Failure.RECEIPT, "RCPT-2", told(2, signed=of_another))
+    yield case("receipt-of-a-keyring", Failure.RECEIPT, "RCPT-2", told(2, signed=[two[0], _receipt(f2=1), two[2]]))
     yield case("core-of-another-account", Failure.ACCOUNT, "ACC-1", told(2, f1=core | {4: stream("other randomness")}))
-    yield case("peaks-of-another-log", Failure.LOG, "LOG-2", told(2, f5=[stream("peak")]))
-    yield case("too-many-peaks", Failure.SCHEMA, "ENC-9", told(2, f5=[bytes(32)] * 65))
-    yield case("nonce-short", Failure.SCHEMA, "ENC-7", told(2, f4=bytes(31)))
-    yield case("field-unknown", Failure.SCHEMA, "ENC-12", told(2, f7=0))
+    yield case("peaks-of-another-log", Failure.LOG, "LOG-2", told(2, signed=[*two[:2], [stream("peak")]]))
+    yield case("too-many-peaks", Failure.SCHEMA, "ENC-9", told(2, signed=[*two[:2], [bytes(32)] * 65]))
+    yield case("nonce-short", Failure.SCHEMA, "ENC-7", told(2, f3=bytes(31)))
+    yield case("field-unknown", Failure.SCHEMA, "ENC-12", told(2, f5=0))
     yield from _statement_cases(core)
-    yield from _weighing_cases(heads)
+    yield from _weighing_cases(core, strange)
 
 
 def _statement_cases(core: dict[int, Any]) -> Iterator[Case]:
-    head = world.head_2()
-    payload: dict[int, Any] = {
-        1: ACCOUNT, 2: 2, 3: head.hash, 4: _root(2), 5: 2, 6: world.keyring_2().hash, 7: NONCE, 8: TIME + 20, 9: 1,
-    }  # fmt: skip
+    two, four = _signed(2), _signed(4)
+    hashes = [_heads()[2].hash, _heads()[4].hash]
+    payload: dict[int, Any] = {1: ACCOUNT, 2: hashes[:1], 3: NONCE, 4: TIME + 20, 5: 1}
 
     def said(
-        name: str, expect: str, ids: str, *, key: SignKey = WITNESS, receipt: bytes | None = None,
+        name: str, expect: str, ids: str, *, key: SignKey = WITNESS, signed: list[Any] | None = None,
         context: cose.Context = cose.Context.WITNESS, **fields: Any,
     ) -> Case:  # fmt: skip
-        signed = cose.sign(context, cbor.encode(_with(payload, **fields)), key.public, key.sign)
-        answer = cbor.encode({1: signed, 2: receipt or _receipt()})
+        statement = cose.sign(context, cbor.encode(_with(payload, **fields)), key.public, key.sign)
+        answer = cbor.encode({1: statement, 2: [two] if signed is None else signed})
         return _case(
             f"statement-{name}", expect, ids, "statement", answer=answer, witness_key=WITNESS.public,
             core=cbor.encode(core), nonce=NONCE,
         )  # fmt: skip
 
     yield said("good", OK, "WIT-3 WIT-4 WIT-5")
-    yield said("never-heard-before", OK, "WIT-5", f9=0)
+    yield said("about-two", OK, "WIT-5", signed=[two, four], f2=hashes)
+    yield said("never-heard-before", OK, "WIT-5", f5=0)
     yield said("by-another-key", Failure.SIGNER, "WIT-3", key=world.B.sign)
     yield said("by-the-relay", Failure.SIGNER, "WIT-3", key=RELAY)
     yield said("signed-as-a-receipt", Failure.SIGNATURE, "SIG-1", context=cose.Context.RECEIPT)
-    yield said("for-another-nonce", Failure.CONTEXT, "WIT-4", f7=stream("another nonce"))
+    yield said("for-another-nonce", Failure.CONTEXT, "WIT-4", f3=stream("another nonce"))
     yield said("of-another-account", Failure.ACCOUNT, "ACC-1", f1=OTHER_ACCOUNT)
-    yield said("about-an-unsigned-head", Failure.RECEIPT, "WIT-5", f3=stream("a head nobody took"))
-    yield said("about-a-later-version", Failure.RECEIPT, "WIT-5", f2=3)
-    yield said("with-a-keyrings-receipt", Failure.RECEIPT, "WIT-5", receipt=_receipt(f2=1))
-    yield said("with-a-strangers-receipt", Failure.SIGNER, "RCPT-1", receipt=_receipt(world.B.sign))
-    yield said("field-unknown", Failure.SCHEMA, "ENC-12", f10=0)
-    yield said("time-2-48", Failure.SCHEMA, "ENC-6", f8=2**48)
+    yield said("about-an-unsigned-head", Failure.RECEIPT, "WIT-5", f2=[stream("a head nobody took")])
+    yield said("about-another-head", Failure.RECEIPT, "WIT-5", signed=[four])
+    yield said("about-one-of-two", Failure.RECEIPT, "WIT-5", signed=[two, four])
+    yield said("about-two-of-one", Failure.RECEIPT, "WIT-5", f2=hashes)
+    yield said("about-none", Failure.SCHEMA, "ENC-9", signed=[], f2=[])
+    yield said("with-a-keyrings-receipt", Failure.RECEIPT, "RCPT-2", signed=[[two[0], _receipt(f2=1), two[2]]])
+    yield said("with-a-strangers-receipt", Failure.SIGNER, "RCPT-1", signed=[[two[0], _receipt(world.B.sign), two[2]]])
+    yield said("with-peaks-of-another-log", Failure.LOG, "LOG-2", signed=[[*two[:2], [stream("peak")]]])
+    yield said("field-unknown", Failure.SCHEMA, "ENC-12", f6=0)
+    yield said("time-2-48", Failure.SCHEMA, "ENC-6", f4=2**48)
 
 
-def _weighing_cases(heads: dict[int, Head]) -> Iterator[Case]:
+def _weighing_cases(core: dict[int, Any], strange: list[Any]) -> Iterator[Case]:
     def weigh(
-        name: str, expect: str, ids: str, version: int, *, proof: Any = (), hash_: bytes | None = None,
-        root: bytes | None = None,
+        name: str, expect: str, ids: str, version: int, *, proof: Any = (), seen: list[Any] | None = None
     ) -> Case:  # fmt: skip
         return _case(
-            f"weigh-{name}", expect, ids, "weigh", account=ACCOUNT, head=heads[version].message, version=2,
-            hash=hash_ or heads[2].hash, log_root=root or _root(2), consistency=proof,
+            f"weigh-{name}", expect, ids, "weigh", core=cbor.encode(core), seen=cbor.encode(seen or _signed(2)),
+            head=_heads()[version].message, consistency=proof,
         )  # fmt: skip
 
     proof = merkle.consistency_proof(2, _leaves(3))
     yield weigh("the-same", OK, "WIT-6 WIT-7", 2)
     yield weigh("newer", OK, "WIT-8", 4, proof=proof)
     yield weigh("older", Failure.ROLLBACK, "WIT-6", 1)
-    yield weigh("another", Failure.FORK, "WIT-7", 2, hash_=stream("another head"))
-    yield weigh("newer-of-another-log", Failure.LOG, "WIT-8", 4, proof=proof, root=stream("another root"))
+    yield weigh("another", Failure.FORK, "WIT-7", 2, seen=strange)
+    yield weigh("newer-of-another-log", Failure.LOG, "WIT-8", 4, proof=proof, seen=strange)
     yield weigh("newer-without-proof", Failure.LOG, "WIT-8 LOG-3", 4)
 
 

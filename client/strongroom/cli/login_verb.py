@@ -38,7 +38,7 @@ PREFIX = "strongroom-anchor:"
 @click.option(
     "--kit", type=click.Path(), metavar="FILE", help="take account, relay, recovery code and anchor from a recovery kit"
 )
-@click.option("--no-witness", is_flag=True, help="do not ask the witness that the kit names")
+@click.option("--no-witness", is_flag=True, help="do not ask the witness that the kit or the folder names")
 @click.option("--witness", metavar="URL#KEY", help="ask this witness whether the relay hides newer states")
 @click.option("--again", is_flag=True, help="make the folder of a copied or removed device a new device")
 @click.option("--device-name", default=None, metavar="NAME", help="how the list of devices calls this one")
@@ -72,7 +72,7 @@ def command(
     if again:
         if anchor is not None or witness is not None:
             raise InvalidArgument("--again has its folder's own anchor and witness", hint="leave out the other option")
-        return called.run(_login(called, _relinked(called), confirm_devices, device_name))
+        return called.run(_login(called, _relinked(called, not no_witness), confirm_devices, device_name))
     return called.run(_login(called, _opened(called, anchor, witness), confirm_devices, device_name))
 
 
@@ -158,7 +158,7 @@ def _from_kit(
     return anchor or kit.anchor.to_text(), witness
 
 
-async def _relinked(given: Context) -> Vault:
+async def _relinked(given: Context, ask_witness: bool) -> Vault:
     """The folder's vault as a new device; which one it was is said, since that one stays listed."""
     from strongroom.vault import Vault
 
@@ -166,7 +166,7 @@ async def _relinked(given: Context) -> Vault:
     ident = old.device_id
     await old.close()
     phrase, code = ask.unlocking(given)
-    vault = await Vault.relink(given.vault, relay=given.relay, passphrase=phrase, code=code)
+    vault = await Vault.relink(given.vault, relay=given.relay, passphrase=phrase, code=code, ask_witness=ask_witness)
     if any(device.id == ident for device in vault.devices()):
         given.note(
             f"until now this was device {ident[:8]}, which stays listed: remove it, unless a copy of it is still in use"

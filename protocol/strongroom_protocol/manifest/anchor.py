@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ TEXT_MAX = 1024
 
 _CHECK = 4
 _ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz234567")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase, string.whitespace)
+"""Lower case and no blanks, of ASCII alone: other letters stay what they are, and are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Anchor:
     def to_text(self) -> str:
         """One line that can be copied, printed or put into a QR code."""
         data = self.encode()
-        return PREFIX + base64.b32encode(data + _check(data)).decode().rstrip("=")
+        return PREFIX + _to_base32(data + _check(data))
 
     @classmethod
     def from_text(cls, text: str) -> Anchor:
@@ -90,7 +93,7 @@ class Anchor:
 
         Raises UntrustedDataError: CODE for a typo, else what `parse` raises.
         """
-        letters = "".join(text[: TEXT_MAX + 1].split()).lower()
+        letters = text[: TEXT_MAX + 1].translate(_LOWER)
         if len(text) > TEXT_MAX or not letters.startswith(PREFIX):  # spec: ANCH-1
             raise _typo(f"an anchor begins with {PREFIX} and has at most {TEXT_MAX} characters")
         data = _from_base32(letters.removeprefix(PREFIX))
@@ -127,9 +130,16 @@ def check_anchored_head(anchor: Anchor, head: Head, consistency: Sequence[bytes]
 
 
 def _from_base32(letters: str) -> bytes:
-    if len(letters) % 8 in (1, 3, 6) or not _ALPHABET.issuperset(letters):  # spec: ANCH-8
-        raise _typo("the anchor has a character or a length that no anchor has")
-    return base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
+    found = b""
+    if len(letters) % 8 not in (1, 3, 6) and _ALPHABET.issuperset(letters):
+        found = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
+    if _to_base32(found).lower() != letters:  # spec: ANCH-8
+        raise _typo("the anchor has a character, a length or a last character that no anchor has")
+    return found
+
+
+def _to_base32(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=")
 
 
 def _check(data: bytes) -> bytes:

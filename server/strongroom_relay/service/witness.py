@@ -5,26 +5,27 @@ It signs with a key of its own: what it says as a witness is worthless as a rece
 
 from __future__ import annotations
 
+import ipaddress
 import sqlite3
 from dataclasses import dataclass, field
 
 from nacl.signing import SigningKey
 
 from strongroom_protocol.errors import UntrustedDataError
-from strongroom_protocol.manifest.head import Head
+from strongroom_protocol.manifest.account import GenesisCore
 from strongroom_protocol.manifest.witness import (
     Remembered,
+    Seen,
+    Signed,
     Statement,
     WitnessRequest,
     WitnessResponse,
     advance,
-    remembered_of,
 )
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
+from strongroom_protocol.wire import cbor
 from strongroom_relay.service.attempts import Attempts
 from strongroom_relay.service.relay import Relay
-
-_COLUMNS = "account, version, hash, log_root, keyring_version, keyring_hash, receipt"
 
 
 def _asked() -> Attempts:
@@ -70,44 +71,50 @@ async def witness(relay: Relay, request: WitnessRequest, source: str | None = No
             raise ProblemError(Problem.RATE)
         role.asked.count(source, now)
     try:
-        head, new = remembered_of(request, relay.limits)
+        new = Seen.check(request.signed, request.core, relay.limits)
     except UntrustedDataError as error:
         raise ProblemError(Problem.BAD_REQUEST, failure=str(error.failure)) from error
-    known = await relay.store.read(lambda database: _known(database, new.account))
+    known = await relay.store.read(lambda database: _known(database, request.core))
     if known is None and source is not None:
-        if not role.introduced.allowed(source, now):  # spec: WIT-11
+        site = _site(source)
+        if not role.introduced.allowed(site, now):  # spec: WIT-11
             raise ProblemError(Problem.RATE)
-        role.introduced.count(source, now)
-    if known is not None and known.version >= head.version:
-        kept = known  # durable long since: nothing to write
+        role.introduced.count(site, now)
+    if known is None or advance(known, new, request.consistency) != known:  # else there is nothing to write
+        known, kept = await relay.store.write(lambda database: _advance(relay, database, new, request))
     else:
-        known, kept = await relay.store.write(lambda database: _advance(relay, database, head, new, request))
-    statement = Statement.of(kept, nonce=request.nonce, time=now, known=0 if known is None else known.version)
-    signed = statement.sign(role.public, lambda message: role.key.sign(message).signature)
-    return WitnessResponse(signed, kept.receipt)
+        kept = known.kept
+    # What lies above is told as it was before this request: what the asker just brought proves nothing to it.
+    above = None if known is None else known.above
+    seen = Remembered(kept, above if above is not None and above.version > kept.version else None).seen()
+    before = 0 if known is None else known.kept.version
+    said = Statement(new.head.account, seen, request.nonce, now, before)
+    return said.sign(role.public, lambda message: role.key.sign(message).signature)
+
+
+def _site(source: str) -> str:
+    """An IPv4 address, or the /48 of an IPv6 one: whoever has that has 65,536 networks to ask from."""
+    network = ipaddress.ip_network(source)
+    return str(network.supernet(new_prefix=48)) if isinstance(network, ipaddress.IPv6Network) else source
 
 
 def _advance(
-    relay: Relay, database: sqlite3.Connection, head: Head, new: Remembered, request: WitnessRequest
-) -> tuple[Remembered | None, Remembered]:
-    """What was remembered and what is from now on. In one transaction: of two askers at once one comes second."""
-    known = _known(database, new.account)
+    relay: Relay, database: sqlite3.Connection, new: Seen, request: WitnessRequest
+) -> tuple[Remembered | None, Seen]:
+    """What was remembered, and the head kept from now on. In one transaction: of two askers at once one is second."""
+    known = _known(database, request.core)
     if known is None:
         (count,) = database.execute("SELECT count(*) FROM witnessed").fetchone()
         if count >= relay.limits.witness_accounts:  # spec: WIT-9
             raise ProblemError(Problem.UNAVAILABLE)
-    kept = advance(known, head, new, request.consistency)
-    if kept is not known:
-        database.execute(
-            f"INSERT OR REPLACE INTO witnessed({_COLUMNS}) VALUES(?,?,?,?,?,?,?)",
-            (
-                kept.account, kept.version, kept.hash, kept.log_root, kept.keyring_version, kept.keyring_hash,
-                kept.receipt,
-            ),
-        )  # fmt: skip
-    return known, kept
+    found = advance(known, new, request.consistency)
+    heads = cbor.encode([seen.signed.to_cbor() for seen in found.seen()])
+    database.execute("INSERT OR REPLACE INTO witnessed(account, heads) VALUES(?, ?)", (new.head.account, heads))
+    return known, found.kept
 
 
-def _known(database: sqlite3.Connection, account: bytes) -> Remembered | None:
-    row = database.execute(f"SELECT {_COLUMNS} FROM witnessed WHERE account = ?", (account,)).fetchone()  # noqa: S608
-    return None if row is None else Remembered(*row)
+def _known(database: sqlite3.Connection, core: GenesisCore) -> Remembered | None:
+    row = database.execute("SELECT heads FROM witnessed WHERE account = ?", (core.account_id(),)).fetchone()
+    if row is None:
+        return None
+    return Remembered(*(Seen.check(Signed.parse(item), core) for item in cbor.decode(row[0], subject="witnessed")))

@@ -58,9 +58,7 @@ MIGRATIONS = (
     """,
     # 5: what this relay, as a witness, remembers of accounts at other relays
     """
-    CREATE TABLE witnessed(
-        account BLOB PRIMARY KEY, version INTEGER NOT NULL, hash BLOB NOT NULL, log_root BLOB NOT NULL,
-        keyring_version INTEGER NOT NULL, keyring_hash BLOB NOT NULL, receipt BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE witnessed(account BLOB PRIMARY KEY, heads BLOB NOT NULL) WITHOUT ROWID;
     """,
 )
 
