@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 from strongroom.engine.source import ObjectSource
+from strongroom.formats.names import INERT
 from strongroom.media_reading import download, part_of
 from strongroom_protocol.errors import UntrustedDataError
 from strongroom_protocol.rows.media_refs import MEDIA, with_attachments
@@ -67,7 +68,11 @@ class ExportedFiles:
             return rest | {STATE: "unavailable", REASON: f"damaged in the backup: {error.failure}"}
         if descriptor not in self._lost and media.sha256 not in self._paths:
             suffix = Path(str(attachment.get(NAME, ""))).suffix.lower()
-            path = f"files/{media.sha256.hex()}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+            if _SUFFIX.fullmatch(suffix) is None:
+                suffix = ""
+            elif suffix[1:] not in INERT:  # spec: EXP-3
+                suffix = ".bin"  # whoever looks into the folder starts and fetches nothing that a sender's name chose
+            path = f"files/{media.sha256.hex()}{suffix}"
             self._write(media, descriptor, folder / path)
             if descriptor not in self._lost:
                 self._paths[media.sha256] = path

@@ -11,18 +11,14 @@ from itertools import repeat
 from operator import eq
 from typing import Any
 
+from strongroom.compared import Said, bare, files_in, said
 from strongroom.engine.erasing import Erasures
-from strongroom_protocol.rows.detail import AT, ATTACHMENTS
+from strongroom_protocol.rows.detail import AT
 from strongroom_protocol.rows.forget import Forgotten
-from strongroom_protocol.rows.media_refs import MEDIA, attachments, with_attachments
-from strongroom_protocol.rows.model import Detail, Op, Row
+from strongroom_protocol.rows.media_refs import with_attachments
+from strongroom_protocol.rows.model import UNSTAMPED, Flag, Op, Row
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.wire import cbor
-
-SHA256, STATE = 1, 7
-OMITTED = "omitted"
-_WHERE = frozenset((SHA256, 2, 3, 5, 7, 8, 17, MEDIA))
-"""Fields that tell of a file's bytes and where they are: hash, size, types, path, state, reason, descriptor."""
 
 _Key = tuple[Any, ...]
 _Content = tuple[Any, ...]
@@ -37,7 +33,7 @@ def unknown(rows: Frame, known: Sequence[Frame]) -> tuple[Frame | None, int]:
     if not known and not any(rows.op) and _distinct(rows):
         return rows, 0
     rows.id = texts_of(rows.id)
-    messages = _messages(known)
+    messages, versions = _messages(known), _edits(known)
     keys, contents = list(_keys(rows)), list(_contents(rows))
     same = list(map(eq, map(messages.get, keys), contents))
     if all(same) and not any(rows.op):
@@ -45,6 +41,7 @@ def unknown(rows: Frame, known: Sequence[Frame]) -> tuple[Frame | None, int]:
     operations = {_operation(row) for frame in known if any(frame.op) for row in frame.rows() if row.op}
     erased = _erased(known)
     fresh: list[Row] = []
+    shown: dict[_Key, Row] | None = None
     found = 0
     for place, row in enumerate(rows.rows()):
         if erased and erased.covers(rows.conversation, row):
@@ -58,8 +55,18 @@ def unknown(rows: Frame, known: Sequence[Frame]) -> tuple[Frame | None, int]:
             if same[place] or row.id is None or there == contents[place]:
                 found += 1
                 continue
+            edits = versions.setdefault(keys[place], [])
+            if any(edit == contents[place] for edit in edits):
+                found += 1
+                continue
+            newest = max(map(_at, (there or contents[place], *edits)))
+            edits.append(contents[place])
             row = row._replace(op=int(Op.EDIT), seq=0, detail={AT: 0, **(row.detail or {})})
-            found += _operation(row) in operations
+            if _at(contents[place]) < newest:  # spec: IMP-46
+                shown = _shown(known) if shown is None else shown
+                again = _again(shown.get(keys[place]), row)
+                fresh += [row] if again is None else [row, again]
+                continue
         identity = _operation(row)
         if identity not in operations:
             operations.add(identity)
@@ -114,6 +121,53 @@ def _messages(frames: Sequence[Frame]) -> dict[_Key, _Content]:
     return found
 
 
+def _edits(frames: Sequence[Frame]) -> dict[_Key, list[_Content]]:
+    """The later versions of messages."""
+    found: dict[_Key, list[_Content]] = {}
+    for frame in frames:
+        if Op.EDIT not in frame.op:
+            continue
+        for row in frame.rows():
+            if row.op == Op.EDIT:
+                detail = {key: value for key, value in (row.detail or {}).items() if key != AT or value}
+                content = (row.sender, row.text, said(Op.EDIT, row.kind, detail or None))
+                found.setdefault((row.time, row.id), []).append(content)
+    return found
+
+
+def _at(content: _Content) -> int:
+    """When a version came about, where its source says so."""
+    told = content[2]
+    detail = told.text if isinstance(told, Said) else told[1]
+    return int((detail or {}).get(AT, 0))
+
+
+def _shown(frames: Sequence[Frame]) -> dict[_Key, Row]:
+    """The last version of every message that has an id."""
+    found: dict[_Key, Row] = {}
+    for frame in frames:
+        for row in frame.rows():
+            key = (row.time, row.id)
+            if row.op <= Op.EDIT and (key not in found or found[key].origin < row.origin):
+                found[key] = row
+    return found
+
+
+def _again(shown: Row | None, older: Row) -> Row | None:
+    """The version that is shown, as an edit that follows an older one which an old export brings late.
+
+    It is another version than the one that is there, which merging would pass over: now that an earlier one is kept, it
+    is no longer marked as one of which none are. None where that mark is spent.
+    """
+    if (
+        shown is None
+        or not shown.flags & Flag.EDITED
+        or (shown.detail or {}).get(AT, 0) <= (older.detail or {}).get(AT, 0)
+    ):
+        return None
+    return shown._replace(op=int(Op.EDIT), seq=0, ordinal=0, flags=shown.flags & ~int(Flag.EDITED), origin=UNSTAMPED)
+
+
 def _keys(frame: Frame) -> Iterable[_Key]:
     if None not in frame.id:
         return zip(frame.time, frame.id, strict=True)
@@ -125,62 +179,13 @@ def _keys(frame: Frame) -> Iterable[_Key]:
 
 
 def _contents(frame: Frame) -> Iterable[_Content]:
-    said: Iterable[Any] = zip(frame.kind, frame.detail, strict=True)
+    told: Iterable[Any] = zip(frame.kind, frame.detail, strict=True)
     if any(frame.detail):
-        said = map(_said, frame.op, frame.kind, frame.detail)
-    return zip(frame.sender, frame.text, said, strict=True)
-
-
-class _Said:
-    """A kind and a detail with files: what they say, and the files whose bytes are in the vault.
-
-    `known == new` holds when `new` says the same and brings no bytes that `known` lacks. One export has a file and the
-    next does not; an epoch later the same file has another descriptor. Neither is another version of the message. Of
-    one that was exported without its files (`omitted`), `new` may also say less: what kind of file it was, its name.
-    """
-
-    __slots__ = ("bytes", "kind", "omitted", "text")
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, kind: int, text: Detail, files: frozenset[bytes], omitted: bool) -> None:
-        self.kind = kind
-        self.text = text
-        self.bytes = files
-        self.omitted = omitted
-
-    def __eq__(self, new: object) -> bool:
-        if not isinstance(new, _Said) or not new.bytes <= self.bytes:
-            return False
-        return (self.kind, self.text) == (new.kind, new.text) or (new.omitted and _says_less(new.text, self.text))
-
-
-def _says_less(new: Detail, known: Detail) -> bool:
-    """Whether all that `new` says is in `known`, file by file."""
-    files, there = new.get(ATTACHMENTS, []), known.get(ATTACHMENTS, [])
-    rest = [(key, value) for key, value in new.items() if key != ATTACHMENTS]
-    return (
-        len(files) == len(there)
-        and all(known.get(key) == value for key, value in rest)
-        and all(file.items() <= other.items() for file, other in zip(files, there, strict=True))
-    )
-
-
-def _said(op: int, kind: int, detail: Detail | None) -> _Said | tuple[int, Detail | None]:
-    if detail is None or next(attachments(op, detail), None) is None:
-        return kind, detail
-    omitted = any(item.get(STATE) == OMITTED for item in attachments(op, detail))
-    return _Said(kind, with_attachments(op, detail, _bare), _files(op, detail), omitted)
-
-
-def _bare(attachment: Detail) -> Detail:
-    return {key: value for key, value in attachment.items() if key not in _WHERE}
-
-
-def _files(op: int, detail: Detail) -> frozenset[bytes]:
-    return frozenset(item[SHA256] for item in attachments(op, detail) if MEDIA in item and SHA256 in item)
+        told = map(said, frame.op, frame.kind, frame.detail)
+    return zip(frame.sender, frame.text, told, strict=True)
 
 
 def _operation(row: Row) -> bytes:
     detail = row.detail or {}
-    said = [with_attachments(row.op, detail, _bare), sorted(_files(row.op, detail))]
-    return cbor.encode([int(row.op), row.time, row.id, row.sender, int(row.kind), row.text, *said])
+    told = [with_attachments(row.op, detail, bare), sorted(files_in(row.op, detail))]
+    return cbor.encode([int(row.op), row.time, row.id, row.sender, int(row.kind), row.text, *told])

@@ -32,10 +32,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FILE_BYTES = 64 * 1024 * 1024
 TEXT_CHARACTERS = 20_000
 PAGE_MESSAGES = 50
-COOKIE = "chat-session"
+KEY_HEADER = "X-Chat-Key"
+"""Carries the key with every request. A cookie would go to every server on this computer's loopback, whatever its port
+and whoever started it; and a form or an image of another site cannot set a header."""
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -75,9 +78,10 @@ class Device:
         if request.host not in self._hosts:  # a name of somebody else that leads to loopback
             raise web.HTTPForbidden(text="unknown host")
         if request.path != "/" and not request.path.startswith("/page/"):
-            if not hmac.compare_digest(request.cookies.get(COOKIE, ""), self.key):
+            given = request.headers.get(KEY_HEADER, "").encode("utf-8", "replace")
+            if not hmac.compare_digest(given, self.key.encode()):
                 raise web.HTTPForbidden(text="open the address that was printed at the start")
-            if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
                 raise web.HTTPForbidden(text="from another site")
         try:
             return await handler(request)
@@ -88,14 +92,8 @@ class Device:
         except StrongroomError as error:
             return web.json_response({"error": str(error)}, status=503)
 
-    async def _page(self, request: web.Request) -> web.StreamResponse:
-        given = request.query.get("key", "")
-        if not given:
-            return web.FileResponse(PAGE / "index.html", headers=HEADERS)
-        answer = web.HTTPSeeOther("/")  # the key leaves the address bar and the history
-        if hmac.compare_digest(given, self.key):
-            answer.set_cookie(COOKIE, self.key, httponly=True, samesite="Strict")
-        raise answer
+    async def _page(self, _: web.Request) -> web.StreamResponse:
+        return web.FileResponse(PAGE / "index.html", headers=HEADERS)
 
     async def _chats(self, _: web.Request) -> web.Response:
         rows = await self.vault.chats()
@@ -142,6 +140,8 @@ class Device:
         try:
             with path.open("wb") as file:
                 while piece := await part.read_chunk():
+                    if file.tell() + len(piece) > FILE_BYTES:
+                        raise InvalidArgument(f"a file has at most {FILE_BYTES:,} bytes")
                     file.write(piece)
             with path.open("rb") as file:
                 ref = await self.vault.attach(
@@ -250,7 +250,7 @@ async def serve(folder: Path, port: int, name: str) -> None:
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
-            print(f"{name}: http://127.0.0.1:{port}/?key={device.key}", flush=True)
+            print(f"{name}: http://127.0.0.1:{port}/#key={device.key}", flush=True)
             await stopped.wait()
         finally:
             await runner.cleanup()

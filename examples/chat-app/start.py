@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def main() -> None:
         data = given.data or Path(temporary)
         serve = ["-m", "strongroom_relay.cli", "serve", "--data", str(data / "relay"), "--open-registration"]
         try:
+            print("starting a relay and two devices: a few seconds", file=sys.stderr)
             relay, line = processes.start(*serve, "--listen", f"127.0.0.1:{given.port - 1}")
             url = line.rpartition(" ")[2]
             asyncio.run(accounts(data, url))
@@ -91,6 +93,8 @@ def main() -> None:
                     str(HERE / "device.py"), str(data / device), "--port", port, "--name", device.title()
                 )
                 print(line, flush=True)
+            again = shlex.join([sys.executable, *serve, "--listen", url.rpartition("/")[2]])
+            print(f"if you stop the relay, start it again with: {again}", flush=True)
             processes.wait()
         except KeyboardInterrupt:
             print("stopping; what waits is saved at the next start")

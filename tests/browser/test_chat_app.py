@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from browser.chromium import Chromium, Page, program
 from relay_process import RelayProcess
@@ -26,6 +28,15 @@ AWAY_S = float(os.environ.get("STRONGROOM_AWAY_SECONDS") or 4)
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium on this machine: nothing was looked at")
 
 ENTER = 13
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003"
+    "010100c9fe92ef0000000049454e44ae426082"
+)
+"""A picture of one pixel."""
+
+FILE_BYTES = 64 * 1024 * 1024
+"""Of the longest file that the example takes."""
+
 TEXTS = "[...document.querySelectorAll('.message')].map(item => item.children[item.children.length - 2].textContent)"
 
 
@@ -77,7 +88,8 @@ async def _say(page: Page, text: str) -> None:
 
 
 async def _opened(browser: Chromium, url: str) -> Page:
-    page = await browser.open(url, profile=True)
+    """The pages of both devices stand side by side in one browser, as the example says."""
+    page = await browser.open(url)
     await page.until("document.querySelector('.message') !== null")
     assert "key=" not in await page.run("location.href")
     return page
@@ -126,13 +138,13 @@ async def test_a_relay_that_is_away_loses_nothing(app: App, tmp_path: Path, how:
 
 async def test_nobody_else_may_ask(app: App) -> None:
     """Neither without the key, nor under another host's name, nor from another site."""
-    base = app.phone.split("/?")[0]
-    key = app.phone.split("key=")[1]
+    base, key = app.phone.split("/#key=")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
-        for cookie in ("", "chat-session=wrong"):
-            async with client.get(f"{base}/api/chats", headers={"Cookie": cookie}) as answer:
-                assert answer.status == 403
-        mine = {"Cookie": f"chat-session={key}"}
+        for wrong in ({}, {"X-Chat-Key": "wrong"}, {"X-Chat-Key": "wröng"}, {"Cookie": f"chat-session={key}"}):
+            for path in ("/api/chats", f"/api/chats?key={key}", "/api/live", "/api/file?chat=family&id=1"):
+                async with client.get(f"{base}{path}", headers=wrong) as answer:
+                    assert answer.status == 403
+        mine = {"X-Chat-Key": key}
         async with client.get(f"{base}/api/chats", headers=mine) as answer:
             assert answer.status == 200
         async with client.get(f"{base}/api/chats", headers=mine | {"Host": "evil.example"}) as answer:
@@ -142,3 +154,56 @@ async def test_nobody_else_may_ask(app: App) -> None:
             assert answer.status == 403
         async with client.post(f"{base}/api/chats", data="not json", headers=mine) as answer:
             assert answer.status == 400
+
+
+async def test_another_server_of_the_same_computer_is_told_nothing(app: App) -> None:
+    """A program of another user listens on loopback, too; its page is of the same site, and asks for all it can get."""
+    heard: list[str] = []
+
+    async def seen(request: web.Request) -> web.Response:
+        heard.append(f"{request.raw_headers!r} {request.url}")
+        return web.Response(text="<h1>hello</h1>", content_type="text/html")
+
+    server = web.Application()
+    server.router.add_get("/{any:.*}", seen)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    base, key = app.phone.split("/#key=")
+    try:
+        async with Chromium() as browser:
+            await _opened(browser, app.phone)
+            page = await browser.open(address)
+            asked = f"fetch('{base}/api/chats', {{credentials: 'include', mode: 'no-cors'}}).then(() => 1, () => 1)"
+            assert await page.run(f"fetch('/again', {{credentials: 'include'}}).then(() => {asked})") == 1
+            assert await page.run("JSON.stringify([document.cookie, {...sessionStorage}, {...localStorage}])") == (
+                '["",{},{}]'
+            )
+    finally:
+        await runner.cleanup()
+    assert len(heard) >= 2
+    assert not any(key in line for line in heard)
+
+
+async def test_files_come_with_the_key_alone(app: App) -> None:
+    """A picture is shown from memory; what is none can be saved; neither has an address that opens without the key."""
+    base, key = app.phone.split("/#key=")
+    name = "<img src=x onerror=alert(1)>.html"
+    async with Chromium() as browser, aiohttp.ClientSession(headers={"X-Chat-Key": key}) as client:
+        page = await _opened(browser, app.phone)
+        for file, data in (("dot.png", PNG), (name, b"<script>alert(1)</script>")):
+            form = aiohttp.FormData(quote_fields=False)
+            form.add_field("file", data, filename=file)
+            async with client.post(f"{base}/api/files?chat=family", data=form) as answer:
+                assert answer.status == 200
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(bytes(FILE_BYTES + 1)), filename="long")
+        async with client.post(f"{base}/api/files?chat=family", data=form) as answer:
+            assert answer.status == 400
+        await page.until("[...document.images].some(image => image.naturalWidth === 1)")
+        shown = "[...document.querySelectorAll('.file')].map(item => item.textContent)"
+        assert name in await page.until(f"{shown}.length === 2 && {shown}")
+        assert all(url.startswith((f"{base}/", "blob:")) and "key" not in url.split("#")[0] for url in page.requests)
+        assert (page.complaints, page.dialogs) == ([], [])

@@ -55,6 +55,28 @@ def test_attack_096_escapes_and_overrides_in_names_and_texts_are_shown_not_obeye
             assert char not in "\u202e\u2066\u2069\u200f\u200b\ufeff", run
 
 
+def test_attack_096_what_an_export_says_of_its_files_is_inert(tmp_path: Path) -> None:
+    """Name, role, state and reason of a file are an export's words, like everything else."""
+    person = Person(tmp_path)
+    person.init(f"file://{tmp_path}/store", "ada")
+    lines = [
+        {"type": "message", "conversation": "c", "id": f"{number}", "time": 1700000000000 + number, "sender": "s",
+         "attachments": [{key: f"{key}{text}" for key in ("name", "role", "state", "reason", "mime", "caption")}]}
+        for number, text in enumerate(ATTACKS.values())
+    ]  # fmt: skip
+    source = person.write("evil.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    seen = [person.run("import", source, "--vault", "vault"), person.run("show", "c", "--vault", "vault")]
+    assert len(seen[1].out.splitlines()) == 2 * len(ATTACKS)
+    seen += [
+        person.run("files", "c", f"{number}", "out", "--vault", "vault", expect=3) for number in range(len(ATTACKS))
+    ]
+    seen.append(person.run("show", "c", "--vault", "vault", "--json"))
+    for run in seen:
+        for char in run.out + run.err:
+            assert char == "\n" or unicodedata.category(char) not in ("Cc", "Cs", "Co", "Zl", "Zp"), run
+            assert char not in "\u202e\u2066\u2069\u200f\u200b\ufeff", run
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\u202eb"])
 def test_attack_096_a_device_name_is_inert(tmp_path: Path, name: str) -> None:
     person = Person(tmp_path)

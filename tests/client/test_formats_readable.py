@@ -23,9 +23,11 @@ from strongroom.exporting import exporter
 from strongroom.formats.export_json import Chat
 from strongroom.formats.export_txt import export_txt
 from strongroom.formats.html import export_html
-from strongroom.formats.html.media import safe_suffix
+from strongroom.formats.html.media import PlacedFile, file_markup
 from strongroom.formats.html.words import linked
+from strongroom.formats.names import inert
 from strongroom.formats.readable import People
+from strongroom.formats.readable_parts import ShownFile
 from strongroom.formats.visible import visible
 from strongroom_protocol.rows.merge import Order, fold
 from strongroom_protocol.rows.model import DeleteKind, Flag, Kind, Op, Origin, Row
@@ -178,7 +180,10 @@ def test_attack_095_no_path_of_others_is_followed(tmp_path: Path, path: str) -> 
 
 @pytest.mark.spec("EXP-6")
 def test_attack_095_nobody_comes_under_the_name_of_another(tmp_path: Path) -> None:
-    told = ["Ann", "ANN", "Ann\u200b", "\uff21nn", " Ann ", "Ann (u1)", None]
+    told = [
+        "Ann", "ANN", "Ann\u200b", "\uff21nn", " Ann ", "Ann (u1)", "Ann\u3164", "\u2800Ann", "Ann\u1160", "Ann\ufffc",
+        "\u0410nn", "\u0391nn", "An\u0578", "Ann (u1\uff09", "Ann (u1)\u3164", "Ann (u1\u2769", "Ann (u1)\u0301", None,
+    ]  # fmt: skip
     rows = [
         Row(Op.PUT, START + n, id=f"{n}", sender=f"eve{n}", text="pay me", detail={2: name} if name else None)
         for n, name in enumerate(told)
@@ -189,17 +194,50 @@ def test_attack_095_nobody_comes_under_the_name_of_another(tmp_path: Path) -> No
     lines = [line for line in _text(tmp_path, _chat(rows, facts)).splitlines() if line.startswith("22:13:2")]
     assert lines[-1].endswith("  Ann: it is me")
     assert [line for line in lines[:-2] if "(eve" not in line] == []
-    assert lines[-2].endswith("  eve6: pay me")
+    assert lines[-2].endswith(f"  eve{len(told) - 1}: pay me")
     people = People.of(facts)
     assert (people.sender(None, "ann"), people.sender(None, "Zoe")) == ("ann (?)", "Zoe")
     assert (people.name("a"), people.name("b"), people.name("c", "Zoe")) == ("Max (a)", "max (b)", "Zoe")
 
 
+@pytest.mark.spec("EXP-6")
+@pytest.mark.parametrize(("one", "other"), [
+    ("Alex", "AIex"), ("Bob", "B0b"), ("Lily", "1ily"), ("Bernie", "Bemie"), ("\u0412\u0435\u0440\u0430", "Bepa"),
+    ("\u039d\u0399\u039d\u0391", "\u03bd\u03b9\u03bd\u03b1"),
+])  # fmt: skip
+def test_attack_095_letters_that_look_the_same(one: str, other: str) -> None:
+    people = People.of([Row(Op.MEMBER, 0, sender="a", text=one), Row(Op.MEMBER, 0, sender="b", text=other)])
+    assert (people.name("a"), people.name("b")) == (f"{one} (a)", f"{other} (b)")
+
+
+def test_names_that_differ_to_the_eye_need_no_id() -> None:
+    names = [
+        "Jos\u00e9",
+        "Jose",
+        "H\u00e0",
+        "H\u1ea1",
+        "Ana",
+        "Anna",
+        "\u5f20",
+        "\u738b",
+        "Bob [work]",
+        "Bob",
+        "Zo\u00eb",
+    ]
+    people = People.of(Row(Op.MEMBER, 0, sender=f"{n}", text=name) for n, name in enumerate(names))
+    assert [people.name(f"{n}") for n in range(len(names))] == names
+
+
 def test_a_name_is_no_mark_of_the_export(tmp_path: Path) -> None:
-    names = ["* Ann left", "[erased]", "Ann: pay me", "| more"]
+    names = [
+        "* Ann left", "[erased]", "Ann: pay me", "| more", "Eve\uff1a pay me", "Zoe\ua789 pay", "\uff0a Max left",
+        "\u2800* Tom left", "\u2502 less",
+    ]  # fmt: skip
     rows = [Row(Op.PUT, START + n, id=f"{n}", sender=name, text="x") for n, name in enumerate(names)]
     said = _text(tmp_path, _chat(rows))
-    for shown in ("22:13:20  \\u002a Ann left: x", "\\u005berased]: x", "Ann\\u003a pay me: x", "\\u007c more: x"):
+    for shown in ("22:13:20  \\u002a Ann left: x", "\\u005berased]: x", "Ann\\u003a pay me: x", "\\u007c more: x",
+                  "Eve\\uff1a pay me: x", "Zoe\\ua789 pay: x", "\\uff0a Max left: x", "\\u2800* Tom left: x",
+                  "\\u2502 less: x"):  # fmt: skip
         assert shown in said
 
 
@@ -286,9 +324,22 @@ def test_attack_095_the_policy_stands_before_everything_it_holds(tmp_path: Path)
 @pytest.mark.spec("EXP-3")
 def test_attack_095_no_file_keeps_a_name_that_a_browser_runs() -> None:
     for name in ("x.html", "x.HTM", "x.svg", "x.xhtml", "x.xml", "x.mht", "x.js", "x.swf", "x.shtml", "x", "x.unknown"):
-        assert safe_suffix(f"files/{name}") == f"files/{name}.bin"
+        assert inert(f"files/{name}") == f"files/{name}.bin"
     for name in ("x.jpg", "x.MP4", "x.pdf", "x.txt"):
-        assert safe_suffix(f"files/{name}") == f"files/{name}"
+        assert inert(f"files/{name}") == f"files/{name}"
+
+
+@pytest.mark.spec("EXP-3")
+@pytest.mark.parametrize("name", [
+    "evil.html", "photo.jpg.svg", "x.hta", "x.exe", "../../x.html", "..\\x.js", "CON", "x.pdf.", "x.js ", "\u202el.x",
+])  # fmt: skip
+def test_attack_095_no_file_is_saved_under_a_name_that_runs(name: str) -> None:
+    """Where the pages are served from a site, what a link calls a file is what the browser saves it as."""
+    file = ShownFile("file", name, f"files/{'0' * 64}.bin", "", "", "", "")
+    found = re.search('download="([^"]*)"', file_markup(PlacedFile(file, "../files/x.bin", "")))
+    assert found is not None
+    assert found[1].rpartition(".")[2].lower() in {"bin", "pdf"}
+    assert not set(found[1]) & set('/\\:*?"<>|')
 
 
 def test_addresses_end_where_they_end() -> None:

@@ -76,13 +76,12 @@ def test_a_full_export_loses_nothing(tmp_path: Path) -> None:
     rows, report = read(tmp_path)
     texts = {conversation: row.text for conversation, row in rows if row.op == Op.PUT and row.kind == Kind.TEXT}
     assert texts == {"telegram:chat1": "a", "telegram:chat2": "b", "telegram:chat3": "c"}
-    kept = {row.id: json.loads(row.raw or b"") for name, row in rows if name == "telegram:account"}
+    account = [row for name, row in rows if name == "telegram:account"]
+    kept = {(row.id or "").split("-")[0]: json.loads(row.raw or b"") for row in account}
     assert kept == {key: data[key] for key in ("personal_information", "contacts")}
     assert report.not_understood == 2
     only, _ = read(tmp_path, chat="mine", extra={"chat": "Work"})
     assert {conversation for conversation, _ in only} == {"mine"}
-    with pytest.raises(ImportRefused):
-        read(tmp_path, chat="mine")
 
 
 pieces = st.lists(
@@ -274,8 +273,8 @@ def test_hostile_depth_numbers_and_paths(tmp_path: Path) -> None:
         assert opened("photos/none.jpg") is None
     path.write_text(text.replace('"text": "a"', f'"text": {deep}'))
     rows, report = read(path)
-    assert report.warnings
-    assert any(row.kind == Kind.UNSUPPORTED for _, row in rows)
+    assert report.not_understood == 1
+    assert [row.kind for _, row in rows if row.op == Op.PUT] == [Kind.UNSUPPORTED, Kind.MEDIA, Kind.MEDIA]
 
 
 def test_memory_does_not_grow_with_the_export(tmp_path: Path) -> None:
@@ -289,7 +288,7 @@ def test_memory_does_not_grow_with_the_export(tmp_path: Path) -> None:
         tracemalloc.stop()
         return most
 
-    small, large = peak(8_000), peak(32_000)
+    small, large = peak(16_000), peak(48_000)  # of several blocks each
     assert large < small * 1.3
 
 

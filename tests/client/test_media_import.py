@@ -152,3 +152,34 @@ async def test_attack_100_a_file_cannot_point_into_the_vault(bench: Bench) -> No
 
 def _content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.spec("EXP-3")
+@pytest.mark.parametrize("format", ["json", "txt", "html"])
+async def test_attack_096_no_exported_file_is_started_by_a_look_at_its_folder(bench: Bench, format: str) -> None:
+    """Shortcuts and the like fetch what they point at when a file manager shows them; programs run when opened."""
+    names = ["x.scf", "x.URL", "x.lnk", "x.library-ms", "x.html", "x.svg", "x.exe", "x.desktop", "x.hta", "x", "x.png"]
+    folder = bench.folder / "in"
+    folder.mkdir()
+    lines = [
+        {"type": "message", "conversation": "c", "id": name, "time": 1000 + number,
+         "attachments": [{"name": name, "path": f"f{number}"}]}
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    for number, name in enumerate(names):
+        (folder / f"f{number}").write_bytes(name.encode())
+    (folder / "chat.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    device = await bench.create()
+    await _import(device, folder / "chat.jsonl")
+    out = bench.folder / "out"
+    await device.vault.export(out, format=format)
+    written = sorted((out / "files").iterdir())
+    assert len(written) == len(names)
+    assert {path.suffix for path in written} <= {".bin", ".png", ""}
+    assert sum(path.suffix == ".png" for path in written) == 1
+    if format == "json":  # nothing is lost: names are in the lines, and the bytes come back under them
+        other = await bench.create("ben", folder="ben")
+        await _import(other, out)
+        assert [(name, "present", name.encode()) for name in names] == [
+            found for name in names for found in await _shown(other, name)
+        ]

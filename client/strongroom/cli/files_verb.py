@@ -43,7 +43,7 @@ async def _files(given: Context, chat: str, ident: str, folder: Path) -> int:
                 item["path"] = str(target)
                 lines.append(f"saved {safe(str(target))}")
             else:
-                lines.append(f"not here ({attachment.state}): {safe(attachment.name or '?')}")
+                lines.append(f"not here ({safe(attachment.state)}): {safe(attachment.name or '?')}")
             shown.append(item)
         given.emit({"chat": message.chat, "id": ident, "files": shown}, "\n".join(lines) or "no files")
         return EXIT_INCOMPLETE if any(item["path"] is None for item in shown) else 0

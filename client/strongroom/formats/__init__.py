@@ -38,4 +38,7 @@ def detect(path: Path) -> Importer:
     for importer in IMPORTERS:
         if importer.sniff(path, head):
             return importer
-    raise ImportRefused(f"{path.name} is in no format that is known", hint="name the format with --format")
+    raise ImportRefused(
+        f"{path.name} is in no format that is known",
+        hint="give the zip, folder or file as the app exported it (docs/formats.md), or name its format with --format",
+    )

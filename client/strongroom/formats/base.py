@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -142,7 +143,15 @@ def examine(path: Path) -> SourceFile:
         problem = error
     if problem is not None:  # spec: IMP-1
         raise ImportRefused(f"cannot read {path.name}", hint=problem.strerror or "") from problem
-    return SourceFile(path.name, size, digest.hexdigest())
+    return SourceFile(name_of(path), size, digest.hexdigest())
+
+
+def name_of(path: Path) -> str:
+    """The name of a file as text. One that is no UTF-8 was most likely Latin-1, and stays different from others."""
+    try:
+        return os.fsencode(path.name).decode()
+    except UnicodeDecodeError:
+        return os.fsencode(path.name).decode("latin-1")
 
 
 def lines_of(path: Path, source: SourceFile) -> Iterator[bytes]:

@@ -26,7 +26,10 @@ INDEX = "index.txt"
 MARK = "Chats exported by Strongroom as plain text"
 _OURS = re.compile(r"index\.txt|chats|files|chats/[a-z0-9-]+\.txt|files/[0-9a-f]{64}(\.[a-z0-9]{1,12})?")
 _IN, _MORE = " " * 10, " " * 8 + "| "
-_UNCLEAR = re.compile(r"^[*\[|]|:(?=\s|$)")
+_UNCLEAR = re.compile(
+    r"^[*\[|\u2217\u204e\u2502\u2758\u2223\uff0a\uff3b\uff5c\ufe61]|[:\u02d0\u02f8\u0589\u05c3\u2236\ua789\ufe13\ufe55\uff1a](?=\s|$)"
+)
+"""The marks of this export in a name, and what looks like them."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _HOW = """\
 A line that begins with a time begins a message. Further lines of what was written begin with "|"; every other line

@@ -21,6 +21,7 @@ from strongroom.formats.base import (
     files_under,
     head_of,
     lines_of,
+    name_of,
 )
 from strongroom_protocol.errors import ImportRefused
 from strongroom_protocol.rows.model import ConversationKind, Flag, Kind, Op, Row
@@ -63,7 +64,11 @@ class Irc:
         files = [file for file in files_under(path) if self._is_log(file, path, report)]
         if not files:  # spec: IMP-5
             raise ImportRefused("no IRC log found", hint="name a file or folder of [HH:MM] <nick> logs")
-        channel = options.extra.get("channel") or _channel(files[0]) or (path.stem if path.is_file() else path.name)
+        channel = (
+            options.extra.get("channel")
+            or _channel(files[0])
+            or name_of(path.with_suffix("") if path.is_file() else path)
+        )
         chat = options.chat or f"irc:{channel}"
         title = Row(
             Op.CONVERSATION,
@@ -102,7 +107,7 @@ def _read_file(path: Path, chat: str, options: ImportOptions, report: ImportRepo
     last = Row(
         Op.SOURCE,
         start if first is None else first,
-        text=path.name,
+        text=name_of(path),
         detail={
             1: "irc",
             4: "irc-log",

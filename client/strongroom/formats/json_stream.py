@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from strongroom_protocol.limits import LIMITS
 
 _BLOCK = 1024 * 1024
+_PASSED = 64 * 1024  # characters before the place that are kept at most
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -98,11 +99,14 @@ class Source:
 
         Unless `eager`, None too where what is there is no JSON for another reason than that it goes on.
         """
+        if self.at > _PASSED:  # what does not parse is told by its line: the time for that grows with what was before
+            self.text, self.at = self.text[self.at :], 0
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
-                if end == len(self.text) and type(value) in (int, float) and self.more():
-                    continue  # digits may follow
+                digits = type(value) in (int, float) and not self.text[end : end + 3].strip(".eE+-")
+                if digits and end - self.at <= limit and self.more():
+                    continue  # more of them may follow
                 raw, foreign = _bytes(self.text[self.at : end])
                 if foreign or b"\\ud" in raw or b"\\uD" in raw:
                     value = self.whole(value)

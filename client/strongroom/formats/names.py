@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(1, 10))}
+_DEVICES = ("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$")
+_RESERVED = {*_DEVICES, *(f"{name}{number}" for name in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3")}
 _BAD = frozenset('/\\:*?"<>|')
 NAME_BYTES = 180
 """UTF-8 bytes of a name: leaves room for a number and a suffix of our own within the 255 of most file systems."""
@@ -23,4 +24,20 @@ def safe_name(name: str) -> str:
         stem, dot, suffix = kept, "", ""
     while len((stem + dot + suffix).encode()) > NAME_BYTES:
         stem = stem[:-1]
-    return f"_{stem}{dot}{suffix}" if stem.upper() in _RESERVED else stem + dot + suffix
+    kept = stem + dot + suffix
+    # Windows takes a device for one whatever comes after its first dot.
+    return f"_{kept}" if kept.partition(".")[0].rstrip().upper() in _RESERVED else kept
+
+
+_INERT = """
+jpg jpeg png gif webp avif heic heif bmp mp3 m4a ogg oga opus wav flac aac amr mp4 m4v mov webm 3gp avi mkv pdf txt md
+csv log rtf doc docx odt xls xlsx ods ppt pptx odp epub zip gz 7z rar tar vcf ics json bin
+"""
+INERT = frozenset(_INERT.split())
+"""Endings that no browser takes for a page and no file manager for a program or a shortcut, whatever is in the file."""
+
+
+def inert(path: str) -> str:
+    """The path of a file; one whose ending would make something run, or be fetched for a mere look at the folder, gets
+    another at its end."""
+    return path if path.rpartition(".")[2].lower() in INERT else f"{path}.bin"  # spec: EXP-3

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from strongroom.formats.readable_parts import Note, ShownFile, notes, shown_files
-from strongroom.formats.visible import likeness, one_line, visible
+from strongroom.formats.visible import ends_in_bracket, likeness, one_line, visible
 from strongroom_protocol.rows.detail import AT, REPLY, SENDER_NAME
 from strongroom_protocol.rows.merge import Message
 from strongroom_protocol.rows.model import DeleteKind, Detail, Flag, Kind, Op, Row
@@ -106,7 +106,7 @@ class People:
             return one_line(told)
         name = told or self.names.get(person) or person
         holder = self._holders.setdefault(likeness(name), person)
-        if holder != person or name.rstrip().endswith(")"):  # spec: EXP-6
+        if holder != person or ends_in_bracket(name):  # spec: EXP-6
             return f"{one_line(name)} ({one_line(person)})"  # a name that comes with an id of its own making, too
         return one_line(name)
 

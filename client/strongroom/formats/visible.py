@@ -14,6 +14,18 @@ _ODD = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202d\\u202e\\u206a-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
     "\\ufffe\\uffff\\U000e0001]"
 )
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0\ufffc"
+"""Letters and signs that fonts draw as nothing."""
+
+_NO_LETTERS = frozenset(("Mn", "Me"))
+_ALIKE = str.maketrans(
+    "αβεζηικμνορτυχωавекмнорстухіјѕһԁԛԝьɑɡıո01i|",  # noqa: RUF001 - that they look alike is the point
+    "abezhlkmnoptyxwabekmhopctyxljshdqwbaglnolll",
+)
+"""Small letters of other alphabets, and digits, by the Latin ones that they or their capitals look like."""
+
+_BRACKETS = frozenset(")\u2769\u276b\u27ef\u2986\u2e29\ufd3e\ufd3f")
+_BLANKS = re.compile(f"[{_BLANK}]")
 _CLOSES = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
 _MARK = re.compile("[\\u202a-\\u202c\\u2066-\\u2069]")
 
@@ -27,14 +39,29 @@ def visible(text: str) -> str:
 
 
 def one_line(value: Any) -> str:
-    """The same of a name, a title or anything else that has no lines; "" for None."""
-    return "" if value is None else visible(str(value)).replace("\n", " ").replace("\t", " ")
+    """The same of a name, a title or anything else that has no lines, in which blank letters are none; "" for None."""
+    if value is None:
+        return ""
+    return _BLANKS.sub(_escaped, visible(str(value)).replace("\n", " ").replace("\t", " "))
 
 
 def likeness(name: str) -> str:
-    """What two names have in common that a person takes for one: case, width, spaces and invisible marks aside."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Zs", "Mn", "Cc"))
+    """What two names have in common that a person takes for one: case, width, spaces, invisible marks and letters that
+    look the same aside. It makes too many names alike rather than too few: such people come with their ids."""
+    plain = unicodedata.normalize("NFKC", name).casefold().translate(_ALIKE)
+    plain = "".join(char for char in plain if not is_unseen(char) and unicodedata.category(char) not in _NO_LETTERS)
+    return plain.replace("rn", "m").replace("vv", "w")
+
+
+def is_unseen(char: str) -> bool:
+    """Whether a character leaves nothing to see but, at most, a gap."""
+    return char in _BLANK or unicodedata.category(char) in ("Cc", "Cf", "Cn", "Zs", "Zl", "Zp")
+
+
+def ends_in_bracket(name: str) -> bool:
+    """Whether a name ends as one that comes with an id does."""
+    seen = [char for char in name if not is_unseen(char) and unicodedata.category(char) != "Mn"]
+    return bool(seen) and unicodedata.normalize("NFKC", seen[-1]) in _BRACKETS
 
 
 def _paired(line: str) -> str:

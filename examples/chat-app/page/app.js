@@ -4,10 +4,20 @@
 const at = (id) => document.getElementById(id);
 const state = { me: "", chat: "", shown: new Map(), more: false, loading: false };
 
+// The key came behind the # of the address, which no server is sent. It leaves the address bar and the history, and stays
+// with this tab and this port alone.
+const given = new URLSearchParams(location.hash.slice(1)).get("key");
+if (given) {
+  sessionStorage.setItem("key", given);
+  history.replaceState(null, "", "/");
+}
+const request = (path, options = {}) => fetch(path, {
+  ...options, headers: { ...options.headers, "X-Chat-Key": sessionStorage.getItem("key") || "" } });
+
 async function ask(path, body) {
   const options = body === undefined ? {} : body instanceof FormData ? { method: "POST", body }
     : { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-  const answer = await fetch(path, options);
+  const answer = await request(path, options);
   if (!answer.ok) {
     const text = await answer.text();
     let why = text;
@@ -25,6 +35,38 @@ function element(tag, text, className) {
   return made;
 }
 
+// A file is fetched with the key, and shown or saved from memory: its address alone opens nothing.
+async function fetched(message, number) {
+  const answer = await request(`/api/file?${new URLSearchParams({
+    chat: message.chat, id: message.id, time: message.time, file: number })}`);
+  if (!answer.ok) throw new Error(await answer.text());
+  return URL.createObjectURL(await answer.blob());
+}
+
+function attachment(message, file, number) {
+  const button = element("button", file.name, "file");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    const link = element("a");
+    link.href = await fetched(message, number);
+    link.download = file.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+  if (file.picture) {
+    const image = element("img");
+    image.alt = file.name;
+    image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+    fetched(message, number).then((address) => {
+      image.src = address;
+      button.replaceChildren(image);
+    }, () => { /* the name stays; a click tries again */ });
+  }
+  return button;
+}
+
+const named = (message) => `${message.time} ${message.id}`;
+
 function bubble(message) {
   const own = message.sender === state.me;
   const made = element("div", "", own ? "message own" : "message");
@@ -34,18 +76,7 @@ function bubble(message) {
   if (!own) made.append(element("span", message.sender, "who"));
   if (message.deleted) made.append(element("span", "deleted", "gone"));
   else if (message.text) made.append(element("span", message.text));
-  message.files.forEach((file, number) => {
-    const link = element("a", file.picture ? "" : file.name);
-    link.href = `/api/file?${new URLSearchParams({ chat: message.chat, id: message.id, time: message.time, file: number })}`;
-    link.download = file.name;
-    if (file.picture) {
-      const image = element("img");
-      image.src = link.href;
-      image.alt = file.name;
-      link.append(image);
-    }
-    made.append(link);
-  });
+  message.files.forEach((file, number) => made.append(attachment(message, file, number)));
   const when = new Date(message.time).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
   made.append(element("span", `${when}${message.edited ? " · edited" : ""}`, "when"));
   return made;
@@ -59,10 +90,10 @@ function show(messages, where) {
   const place = where === "before" ? list.firstChild : null;
   for (const message of fresh) {
     const made = bubble(message);
-    const old = state.shown.get(message.id);
+    const old = state.shown.get(named(message));
     if (old) old.replaceWith(made);
     else list.insertBefore(made, place);
-    state.shown.set(message.id, made);
+    state.shown.set(named(message), made);
   }
   if (where === "before") list.scrollTop += list.scrollHeight - height;
   else if (bottom || where === "new") list.scrollTop = list.scrollHeight;
@@ -109,23 +140,34 @@ async function list() {
   if (!state.chat && found.chats.length && matchMedia("(min-width: 40rem)").matches) await open(found.chats[0]);
 }
 
-function follow() {
-  const events = new EventSource("/api/live");
-  let opened = false;
-  events.onopen = () => {
-    if (opened) list().then(() => state.chat && open({ id: state.chat, title: at("title").textContent }));
-    opened = true;
-  };
-  events.onerror = () => { at("saved").textContent = "this device's own server does not answer"; };
-  events.onmessage = ({ data }) => {
-    const event = JSON.parse(data);
-    if (event.kind === "message") show([event.message], "after");
-    else if (event.kind === "chats") list();
-    else if (event.kind === "saved") {
-      at("saved").textContent = event.waiting === 0 ? "✓ all saved"
-        : `${event.waiting} on this device only${event.problem ? `: ${event.problem}` : " …"}`;
-    }
-  };
+function heard(event) {
+  if (event.kind === "message") show([event.message], "after");
+  else if (event.kind === "chats") list();
+  else if (event.kind === "saved") {
+    at("saved").textContent = event.waiting === 0 ? "✓ all saved"
+      : `${event.waiting} on this device only${event.problem ? `: ${event.problem}` : " …"}`;
+  }
+}
+
+// Server-sent events by fetch: an EventSource can send no key.
+async function events() {
+  const answer = await request("/api/live");
+  if (!answer.ok) throw new Error(await answer.text());
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = "", part = await reader.read(); !part.done; part = await reader.read()) {
+    const whole = (text + part.value).split("\n\n");
+    text = whole.pop();
+    for (const event of whole) if (event.startsWith("data: ")) heard(JSON.parse(event.slice(6)));
+  }
+}
+
+async function follow() {
+  for (let again = false; ; again = true) {
+    if (again) await list().then(() => state.chat && open({ id: state.chat, title: at("title").textContent })).catch(() => {});
+    await events().catch(() => {});
+    at("saved").textContent = "this device's own server does not answer";
+    await new Promise((done) => setTimeout(done, 2000));
+  }
 }
 
 at("write").addEventListener("submit", async (event) => {

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.formats.html.words import text
+from strongroom.formats.names import inert, safe_name
 from strongroom.formats.readable_parts import ShownFile
 from strongroom.sniffing import SNIFF_BYTES, media_type
 
 PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif")
 SOUNDS = ("audio/mpeg", "audio/mp4", "audio/ogg", "audio/wav", "audio/flac")
 VIDEOS = ("video/mp4", "video/webm", "video/quicktime", "video/3gpp")
-_INERT = """
-jpg jpeg png gif webp avif heic heif bmp mp3 m4a ogg oga opus wav flac aac amr mp4 m4v mov webm 3gp avi mkv pdf txt md
-csv log rtf doc docx odt xls xlsx ods ppt pptx odp epub zip gz 7z rar tar vcf ics json
-"""
-INERT = frozenset(_INERT.split())
-"""Endings that no browser takes for a page, whatever is in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +27,6 @@ class PlacedFile:
     kind: str
 
 
-def safe_suffix(path: str) -> str:
-    """The path of a file whose ending a browser would run gets another one."""
-    return path if path.rpartition(".")[2].lower() in INERT else f"{path}.bin"  # spec: EXP-3
-
-
 def placed_file(file: ShownFile, folder: Path) -> PlacedFile:
     """Look at a file that was written to the export's folder."""
     if file.path is None:
@@ -46,16 +36,16 @@ def placed_file(file: ShownFile, folder: Path) -> PlacedFile:
             kind = media_type(opened.read(SNIFF_BYTES)) or ""
     except OSError:  # another message's file that was never written: nothing to lead to
         return PlacedFile(file, "", "")
-    return PlacedFile(file, f"../{safe_suffix(file.path)}", kind)
+    return PlacedFile(file, f"../{inert(file.path)}", kind)
 
 
 def settle_names(folder: Path) -> None:
     """Give the files the names that the pages call them by."""
     if folder.is_dir():
         for path in list(folder.iterdir()):
-            inert = path.with_name(safe_suffix(path.name))
-            if inert != path:
-                path.rename(inert)
+            settled = path.with_name(inert(path.name))
+            if settled != path:
+                path.rename(settled)
 
 
 def file_markup(file: PlacedFile) -> str:
@@ -84,4 +74,6 @@ def file_markup(file: PlacedFile) -> str:
             f'<figure><audio controls preload="none" src="{source}" aria-label="{name}"></audio>'
             f'<p class="note"><span dir="auto">{name}</span> <i>{about}</i></p>{caption}</figure>'
         )
-    return f'<p class="file"><a href="{source}" download="{name}" dir="auto">{name}</a> <i>{about}</i></p>{caption}'
+    # The name that a browser would save it under is somebody else's, too: served from a site, it decides what runs.
+    saved = text(inert(safe_name(item.name or item.role)))  # spec: EXP-3
+    return f'<p class="file"><a href="{source}" download="{saved}" dir="auto">{name}</a> <i>{about}</i></p>{caption}'

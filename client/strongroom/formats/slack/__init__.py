@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strongroom.formats.archive import ZIP_MAGIC, open_archive
-from strongroom.formats.base import Imported, ImportOptions, ImportReport, Opener, SourceFile, examine
+from strongroom.formats.base import Imported, ImportOptions, ImportReport, Opener, SourceFile, examine, name_of
 from strongroom.formats.slack.layout import LISTS, USERS
 from strongroom_protocol.errors import ImportRefused
 
@@ -29,7 +29,7 @@ class Slack:
     def read(self, path: Path, options: ImportOptions, report: ImportReport) -> Iterator[Imported]:
         from strongroom.formats.slack.export import Export  # much code, for those who have such an export
 
-        source = SourceFile(path.name, 0, "") if path.is_dir() else examine(path)
+        source = SourceFile(name_of(path), 0, "") if path.is_dir() else examine(path)
         with open_archive(path) as archive:
             if not archive.enter(LISTS):  # spec: IMP-15
                 raise ImportRefused(

@@ -11,6 +11,7 @@ Fields = dict[str, Any]
 TEXT_MAX = LIMITS.text_bytes // 4  # code points, of which none takes more than four bytes
 ID_MAX = LIMITS.id_bytes // 4
 UINT_MAX = 2**63 - 1
+_PEERS = ("user", "chat", "channel")
 
 
 def text(fields: Fields, name: str, most: int = TEXT_MAX) -> str | None:
@@ -33,6 +34,14 @@ def ident(fields: Fields, name: str) -> str | None:
     return value if type(value) is str and 0 < len(value) <= ID_MAX else None
 
 
+def peer(fields: Fields, name: str) -> str | None:
+    """Who: `user7`. Until 2020 it was a number, in which the kind of peer stood above the lower 32 bits."""
+    value = fields.get(name)
+    if type(value) is int and 0 < value < len(_PEERS) << 32:
+        return f"{_PEERS[value >> 32]}{value & 0xFFFF_FFFF}"
+    return ident(fields, name)
+
+
 def seconds(fields: Fields, name: str) -> int | None:
     """Milliseconds of a time that is written as a text of seconds, or None."""
     value = fields.get(name)
@@ -42,5 +51,8 @@ def seconds(fields: Fields, name: str) -> int | None:
 
 
 def filled(detail: Detail) -> Detail:
-    """The entries that say something."""
-    return {key: value for key, value in detail.items() if value is not None and value != [] and value != {}}
+    """The entries that say something; of lists, the items that do."""
+    kept = {
+        key: [item for item in value if item != {}] if type(value) is list else value for key, value in detail.items()
+    }
+    return {key: value for key, value in kept.items() if value is not None and value != [] and value != {}}

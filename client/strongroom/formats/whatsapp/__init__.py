@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strongroom.formats.archive import ZIP_MAGIC, open_archive
-from strongroom.formats.base import Imported, ImportOptions, ImportReport, Opener, SourceFile, examine, head_of
+from strongroom.formats.base import Imported, ImportOptions, ImportReport, Opener, SourceFile, examine, head_of, name_of
 from strongroom.formats.beside import beside
 from strongroom_protocol.errors import ImportRefused
 
@@ -36,7 +36,7 @@ class WhatsApp:
         from strongroom.formats.whatsapp.chat import Chat  # much code, for those who have such an export
         from strongroom.formats.whatsapp.export import open_export
 
-        source = SourceFile(path.name, 0, "") if path.is_dir() else examine(path)
+        source = SourceFile(name_of(path), 0, "") if path.is_dir() else examine(path)
         with open_export(path) as export:
             if not export.chats:  # spec: IMP-30
                 raise ImportRefused(

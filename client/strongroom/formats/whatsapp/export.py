@@ -8,15 +8,17 @@ import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from strongroom.formats.archive import ZIP_MAGIC, Archive, open_archive
-from strongroom.formats.base import HEAD_BYTES, head_of
+from strongroom.formats.base import HEAD_BYTES, head_of, name_of
 from strongroom.formats.whatsapp.recognising import looks_like_chat
 from strongroom.formats.whatsapp.titles import CHAT_FILE, is_whatsapp_name, title_in
+from strongroom_protocol.limits import LIMITS
 
 _SENT = re.compile(r"\d{8}-")
 """iOS numbers the files of an export; one that was sent is no chat of it, even if it was one once."""
@@ -48,10 +50,13 @@ def open_export(path: Path) -> Iterator[Export]:
         yield Export([_beside(path)])
         return
     with open_archive(path) as archive:
-        names = _chats_in(archive, path.name)
+        names = _chats_in(archive, name_of(path))
         stored = _Stored(archive)
         chats = [_member(archive, name, path, stored) for name in names]
         problems = archive.problems.copy()
+        if sent := _sent(archive, names):  # spec: IMP-34
+            chats = [chat for chat, name in zip(chats, names, strict=True) if name not in sent]
+            problems["chats that another chat names as a file it was sent: name them, if they are yours"] = len(sent)
         if zips := sum(name.lower().endswith(".zip") for name in archive.sizes) if path.is_dir() else 0:
             problems["zips in the folder: name each of them"] = zips
         yield Export(chats, problems)
@@ -68,13 +73,15 @@ def _beside(path: Path) -> ChatFile:
         except (OSError, ValueError):
             return None
 
-    return ChatFile(path.name, path.absolute().parent.name, path.stat().st_size, lambda: path.open("rb"), stored)
+    return ChatFile(
+        name_of(path), name_of(path.absolute().parent), path.stat().st_size, lambda: path.open("rb"), stored
+    )
 
 
 def _member(archive: Archive, name: str, path: Path, stored: _Stored) -> ChatFile:
     folder, _, base = name.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    around = folder.rpartition("/")[2] or path.absolute().name
+    around = folder.rpartition("/")[2] or name_of(path.absolute())
     return ChatFile(
         base, around, archive.sizes[name], lambda: archive.open(name), lambda wanted: stored.path(prefix, wanted)
     )
@@ -110,6 +117,30 @@ def _chats_in(archive: Archive, called: str) -> list[str]:
         [] if title is None else [name for name in named if _base(name) == CHAT_FILE or title_in(_base(name)) == title]
     )
     return own or [name for name in named or texts if looks_like_chat(_base(name), _head(archive, name))]
+
+
+def _sent(archive: Archive, names: list[str]) -> set[str]:
+    """Those of several chats in one folder that another one of them names as its file.
+
+    Somebody sent them: taken for exports, they would put their sender's words into another chat, under any name.
+    """
+    found: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        marks = {
+            mark.encode(): other
+            for other in names
+            if other != name and other.rpartition("/")[0] == folder and _base(other) != CHAT_FILE
+            for base in {unicodedata.normalize(form, _base(other)) for form in ("NFC", "NFD")}
+            for mark in (f"{base} (", f": {base}>")
+        }
+        if not marks:
+            continue
+        with suppress(OSError), archive.open(name) as file:  # one that is damaged says so when it is read
+            for line in iter(partial(file.readline, LIMITS.raw_bytes), b""):
+                if b".txt" in line.lower():
+                    found |= {other for mark, other in marks.items() if mark in line}
+    return found
 
 
 def _base(name: str) -> str:

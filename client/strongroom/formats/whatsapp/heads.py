@@ -19,7 +19,7 @@ _TIME = re.compile(_TIME_PART)
 _HEAD = re.compile(rf"(\d{{1,4}})( ?[./-] ?|年 ?|년 ?)(\d{{1,2}})( ?[./-] ?|月 ?|월 ?)(\d{{1,4}}){_TIME_PART}")
 _DATE = re.compile(r"[^\d]*\d+[^\d]+\d+[^\d]+\d+[^\d]*")
 _REMEMBERED = 8192
-_TAILS = frozenset(("", "s", "초", "秒", "분", "分", "uhr", "h"))
+_TAILS = frozenset(("", "s", "초", "秒", "분", "分", "uhr", "h", "ч"))
 _DATE_TAILS = ("日", "일", ". г.", " г.", " г", ".")
 _DASHES = (" - ", " – ")  # of Android; exports of iOS until 2018 have a colon there
 
@@ -59,7 +59,8 @@ def split(line: str) -> Split | None:
             return None
         return Split("[", line[1:end], line[end + 2 :] if line[end + 1 : end + 2] == " " else line[end + 1 :])
     if first.isdigit():
-        end = max(line.find(dash, 8, _HEAD_CHARS) for dash in _DASHES)
+        # The first one: names and texts have dashes too.
+        end = min((at for dash in _DASHES if (at := line.find(dash, 8, _HEAD_CHARS)) > 0), default=-1)
         colon = line.find(": ", 8, end if end > 0 else _HEAD_CHARS)
         if colon > 0:
             return Split(":", line[:colon], line[colon + 2 :])

@@ -129,7 +129,8 @@ def survey(lines: Iterable[bytes], order: str | None) -> Settled | None:
         found.meet(head, parts.rest.rstrip("\r\n"))
     if not seen:
         return None
-    pattern, best = max(seen.items(), key=lambda item: item[1].count)
+    # WhatsApp writes the first head of a file; how many more look otherwise is up to whoever sends a long message.
+    pattern, best = next(iter(seen.items()))  # spec: IMP-31
     settled = best.dates.settle(order if order in best.dates.orders else None)
     return Settled(
         pattern=pattern,

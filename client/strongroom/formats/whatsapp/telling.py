@@ -44,7 +44,7 @@ def tell(report: ImportReport, title: str, settled: Settled, options: ImportOpti
     report.notes.append(
         f"{title}: dates are {_ORDERS[order.name]} ({_WHYS[order.why]}), {'12' if settled.halves else '24'}-hour clock, "
         f"exact to the {'second' if settled.seconds else 'minute'}, "
-        + (f"times of {zone}" if zone else "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin)")
+        + (f"times of {zone}" if zone else "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin, then with every import)")
     )
     warn = report.warnings.append
     if order.why in ("habit", "gaps", "usual"):
@@ -57,13 +57,13 @@ def tell(report: ImportReport, title: str, settled: Settled, options: ImportOpti
             warn(f"{title}: {_CALENDARS[calendar]}")
     if settled.others:
         warn(
-            f"{title}: {settled.others} lines look like messages but are not written as the others are; "
-            "they were kept as text of the message before them"
+            f"{title}: lines that look like messages, but are not written as the others are: {settled.others:,}; "
+            "each was kept as text of the message before it"
         )
     if bad:
-        warn(f"{title}: {bad} messages are not UTF-8: their text has replacement characters, their bytes are kept")
+        warn(f"{title}: messages that are not UTF-8: {bad:,}; replacement characters are shown, their bytes are kept")
     if settled.colons:
-        warn(f"{title}: {len(settled.colons)} names were taken to hold a colon, as all lines of these people do")
+        warn(f"{title}: names taken to hold a colon, as all lines of these people do: {len(settled.colons):,}")
     if renamed:
         warn(
             f"{title}: the group was renamed; exports from before have another title: "
