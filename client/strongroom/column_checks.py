@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from strongroom_protocol.errors import InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, MIB
-from strongroom_protocol.rows.detail import check_row
+from strongroom_protocol.rows.detail import check_values
 from strongroom_protocol.rows.media_refs import check_writable
-from strongroom_protocol.rows.model import BYTE_MAX, INDEX_MAX, SEQ_MAX, TIME_MAX, Op, Row
+from strongroom_protocol.rows.model import BYTE_MAX, INDEX_MAX, SEQ_MAX, TIME_MAX, Op
 from strongroom_protocol.wire import cbor
 
 if TYPE_CHECKING:
@@ -116,12 +116,9 @@ def _check_special(part: Columns, number: int) -> None:
         if detail is None and not op:
             continue
         id_ = None if part.id is None else part.id[place]
-        row = Row(
-            op, 0, id=None if id_ is None else str(id_), kind=0 if part.kind is None else part.kind[place],
-            text=None if part.text is None else part.text[place], detail=detail,
-        )  # fmt: skip
+        kind, text = 0 if part.kind is None else part.kind[place], None if part.text is None else part.text[place]
         try:
-            check_row(row)
+            check_values(op, None if id_ is None else str(id_), kind, text, detail)
             if detail is not None:
                 check_writable(detail)
         except (UntrustedDataError, TypeError, ValueError, RecursionError) as error:

@@ -48,38 +48,47 @@ def encode_ints(values: Sequence[int], *, delta: bool) -> bytes:
 def decode_ints(data: bytes, rows: int, *, delta: bool, low: int, high: int, subject: str) -> list[int]:
     """The `rows` values of a column, each within [low, high]. Raises UntrustedDataError(FRAME)."""
     reader = _Reader(data, subject)
-    first = [_unzigzag(reader.varint())] if delta else []
-    count = rows - len(first)
-    if count:
-        numbers = _decode_numbers(reader, count)
-        values = list(accumulate(numbers, initial=first[0])) if delta else list(numbers)
+    if delta:
+        first = _unzigzag(reader.varint())
+        base, numbers = _decode_numbers(reader, rows - 1) if rows > 1 else (0, ())
+        values = list(accumulate(numbers, initial=first))
+        # Where no difference is negative the values only rise, and the ends say all.
+        least, most = (first, values[-1]) if base >= 0 else (min(values), max(values))
     else:
-        values = first
+        least, numbers = _decode_numbers(reader, rows)  # the base is one of the values: some offset is 0
+        values = list(numbers)
+        most = max(values)
     if reader.at != len(data):  # spec: FRAME-7
         raise broken(subject, "bytes after the column")
-    if min(values) < low or max(values) > high:  # spec: FRAME-8
+    if least < low or most > high:  # spec: FRAME-8
         raise broken(subject, "value outside the column's range")
     return values
 
 
-def _decode_numbers(reader: _Reader, count: int) -> Sequence[int]:
+def _decode_numbers(reader: _Reader, count: int) -> tuple[int, Sequence[int]]:
+    """The base, which is the smallest of the numbers, and the numbers."""
     width = reader.byte()
     if width > 8:  # spec: FRAME-5
         raise broken(reader.subject, "unknown width")
     base = _unzigzag(reader.varint())
     if not width:
-        return [base] * count
+        return base, [base] * count
     planes = [reader.take(count) for _ in range(width)]
-    packed = bytearray(8 * count)
+    offsets = planes[0] if width == 1 else _joined(planes)  # one plane is its offsets already
+    # One form only: the last plane is needed, and some offset is 0.
+    if planes[-1].count(0) == count or min(offsets):  # spec: FRAME-6
+        raise broken(reader.subject, "column is not in its shortest form")
+    return base, list(map(add, offsets, repeat(base))) if base else offsets
+
+
+def _joined(planes: Sequence[bytes]) -> array[int]:
+    packed = bytearray(8 * len(planes[0]))
     for place, plane in enumerate(planes):
         packed[place::8] = plane
     offsets = array("Q", bytes(packed))
     if _SWAP:
         offsets.byteswap()
-    # One form only: the last plane is needed, and some offset is 0.
-    if planes[-1].count(0) == count or min(offsets):  # spec: FRAME-6
-        raise broken(reader.subject, "column is not in its shortest form")
-    return list(map(add, offsets, repeat(base))) if base else offsets
+    return offsets
 
 
 class _Reader:

@@ -8,7 +8,7 @@ within the conversation.
 from __future__ import annotations
 
 from strongroom_protocol.errors import Failure, UntrustedDataError
-from strongroom_protocol.rows.model import ForgetKind, Op, Row
+from strongroom_protocol.rows.model import Detail, ForgetKind, Op, Row
 from strongroom_protocol.rows.schema import Many, Scalar, Struct, check
 
 TEXT, UINT, INT, BOOL, BYTES = Scalar.TEXT, Scalar.UINT, Scalar.INT, Scalar.BOOL, Scalar.BYTES
@@ -242,6 +242,7 @@ SOURCE = Struct(
     (11, "owner", TEXT),
 )
 
+_PUT = int(Op.PUT)  # compared for every row with a detail: an enum member is slower to look up
 _OF = {Op.CONVERSATION: CONVERSATION, Op.MEMBER: MEMBER, Op.SOURCE: SOURCE}
 
 
@@ -252,13 +253,19 @@ def struct_of(op: int) -> Struct:
 
 def check_row(row: Row) -> None:
     """What a row needs besides well-formed columns. Raises UntrustedDataError(SCHEMA)."""
-    if row.id is None and row.op in (Op.EDIT, Op.DELETE, Op.REACT):  # spec: OP-1
-        raise UntrustedDataError(Failure.SCHEMA, "an operation on no message", subject="row")
-    if row.op == Op.EDIT and AT not in (row.detail or ()):  # spec: OP-2
-        raise UntrustedDataError(Failure.SCHEMA, "an edit without its time", subject="row")
-    if row.op == Op.REACT and (row.kind > 1 or not row.text):  # spec: OP-3
-        raise UntrustedDataError(Failure.SCHEMA, "a reaction of nothing", subject="row")
-    if row.op == Op.FORGET and row.kind > ForgetKind.ALL:  # spec: OP-4
-        raise UntrustedDataError(Failure.SCHEMA, "forgets what this version does not know", subject="row")
-    if row.detail is not None:
-        check(struct_of(row.op), row.detail)
+    check_values(row.op, row.id, row.kind, row.text, row.detail)
+
+
+def check_values(op: int, id: str | None, kind: int, text: str | None, detail: Detail | None) -> None:
+    """`check_row` for a row that lies in columns, given what it asks about. Raises UntrustedDataError(SCHEMA)."""
+    if op != _PUT:  # the rules below are about other operations, and nearly all rows are messages
+        if id is None and op in (Op.EDIT, Op.DELETE, Op.REACT):  # spec: OP-1
+            raise UntrustedDataError(Failure.SCHEMA, "an operation on no message", subject="row")
+        if op == Op.EDIT and AT not in (detail or ()):  # spec: OP-2
+            raise UntrustedDataError(Failure.SCHEMA, "an edit without its time", subject="row")
+        if op == Op.REACT and (kind > 1 or not text):  # spec: OP-3
+            raise UntrustedDataError(Failure.SCHEMA, "a reaction of nothing", subject="row")
+        if op == Op.FORGET and kind > ForgetKind.ALL:  # spec: OP-4
+            raise UntrustedDataError(Failure.SCHEMA, "forgets what this version does not know", subject="row")
+    if detail is not None:
+        check(MESSAGE if op == _PUT else struct_of(op), detail)

@@ -14,7 +14,7 @@ from typing import cast
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.rows.columns import broken
-from strongroom_protocol.rows.detail import check_row
+from strongroom_protocol.rows.detail import check_values
 from strongroom_protocol.rows.identifiers import index_names, pack_name, read_ids, resolve_names, unpack_name, write_ids
 from strongroom_protocol.rows.model import (
     BYTE_MAX,
@@ -112,7 +112,9 @@ def decode_plain(plain: bytes, *, base: Origin | None = None, limits: Limits = L
     if max(frame.op) or frame.detail.count(None) != rows:
         special = map(or_, frame.op, map(is_not, frame.detail, repeat(None)))
         for place in compress(range(rows), special):
-            check_row(frame.row(place))
+            check_values(
+                frame.op[place], frame.id[place], frame.kind[place], frame.text[place], frame.detail[place]
+            )  # fmt: skip
     return frame
 
 

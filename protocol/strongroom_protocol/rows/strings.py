@@ -6,8 +6,9 @@ A length column holds 0 for null and the length in bytes plus one otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, repeat
 from operator import sub
+from typing import cast
 
 from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
 from strongroom_protocol.rows.columns import broken
@@ -41,13 +42,17 @@ def join_blobs(values: Sequence[bytes | None]) -> tuple[list[int], bytes]:
 def split_texts(lengths: Sequence[int], data: bytes, *, maximum: int, subject: str) -> list[str | None]:
     """The texts of a column. Raises UntrustedDataError: LIMIT for one over `maximum` bytes, FRAME."""
     ends = _ends(lengths, data, maximum, subject)
+    spans = map(slice, chain((0,), ends), ends)  # each begins where the one before it ends
     try:
         if data.isascii():
-            text = data.decode()
-            return [text[end - size + 1 : end] if size else None for size, end in zip(lengths, ends, strict=True)]
-        return [data[end - size + 1 : end].decode() if size else None for size, end in zip(lengths, ends, strict=True)]
+            texts = list(map(data.decode().__getitem__, spans))
+        else:  # each by itself: two that are not UTF-8 may be it together
+            texts = list(map(bytes.decode, map(data.__getitem__, spans)))
     except UnicodeDecodeError as error:
         raise broken(subject, "text is not UTF-8") from error
+    if 0 in lengths:
+        return [text if size else None for size, text in zip(lengths, texts, strict=True)]
+    return cast(list[str | None], texts)
 
 
 def split_blobs(lengths: Sequence[int], data: bytes, *, maximum: int, subject: str) -> list[bytes | None]:

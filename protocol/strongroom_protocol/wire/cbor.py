@@ -7,6 +7,7 @@ strings can therefore never mean the same structure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import cbor2
@@ -17,6 +18,7 @@ from strongroom_protocol.limits import LIMITS, Limits
 _INT_MAX = 2**64 - 1
 _INT_MIN = -(2**64)
 _PLAIN = frozenset((bytes, str, bool, type(None)))
+_KEYS = frozenset((int, bytes, str))
 
 
 def encode(value: Any) -> bytes:
@@ -67,18 +69,19 @@ def _ordered(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [item if type(item) in _PLAIN else _ordered(item) for item in value]
     if kind is dict:
-        keys = list(value)
-        if not {int, bytes, str}.issuperset(map(type, keys)):  # spec: ENC-13
-            raise TypeError("map keys are integers, byte strings or text")
+        keys: Iterable[Any] = value
         # Most maps have a few small integers in order already, and those sort by value as they do by encoded bytes.
-        if not _rising(keys):
+        if not _rising(value):
+            if not _KEYS.issuperset(map(type, value)):  # spec: ENC-13
+                raise TypeError("map keys are integers, byte strings or text")
             # The standard orders keys by their encoded bytes, not by length first as cbor2's canonical mode does.
-            keys.sort(key=lambda key: cbor2.dumps(_ordered(key)))
+            keys = sorted(value, key=lambda key: cbor2.dumps(_ordered(key)))
         return {key: item if type(item := value[key]) in _PLAIN else _ordered(item) for key in keys}
     raise TypeError(f"{kind.__name__} has no place in the protocol")
 
 
-def _rising(keys: list[Any]) -> bool:
+def _rising(keys: Iterable[Any]) -> bool:
+    """Whether all are integers from 0 on, each above the one before it."""
     last = -1
     for key in keys:
         if type(key) is not int or not last < key <= _INT_MAX:
