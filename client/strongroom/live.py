@@ -13,12 +13,13 @@ import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from strongroom.news import news
+from strongroom.news import Batches, news
 from strongroom.reader import Reader
 from strongroom.records import Update
 from strongroom.session import Session
 from strongroom.transport.base import Versions
-from strongroom_protocol.errors import RelayConflict, RelayUnreachable, StrongroomError
+from strongroom_protocol.errors import RelayConflict, RelayRefused, RelayUnreachable, StrongroomError
+from strongroom_protocol.relay_api.problems import Problem
 
 BACKOFF_S = (0.5, 60.0)
 """First and longest wait after a stream ended, or after a hint that brought nothing."""
@@ -31,6 +32,9 @@ SAFETY_S = 300.0
 
 POLL_S = 15.0
 """How often a device asks while it has no stream that tells anything: the relay has none, or a proxy swallows it."""
+
+BUSY = Problem.RATE.code
+"""A relay, or a proxy before it, that has been asked too often: it is as good as away for a while."""
 
 NOTHING = Versions(0, 0)
 
@@ -132,7 +136,7 @@ class Follower:
         self._known = Versions(before.head.version, before.head.keyring_version)
         if self.poll is None:
             self.live.join(self)
-        vain = 0
+        vain, missed = 0, Batches()
         try:
             while not self.live.closed:
                 hinted = await self._hinted()
@@ -143,9 +147,11 @@ class Follower:
                 found = None
                 try:
                     after = await self.reader.committed()
-                    found = await news(before, after, self.session.device.id)
+                    found = await news(before, after, self.session.device.id, missed)
                     moved, before = after.head.version > before.head.version, after
-                except (RelayUnreachable, RelayConflict):
+                except (RelayUnreachable, RelayConflict, RelayRefused) as error:
+                    if isinstance(error, RelayRefused) and error.code != BUSY:
+                        raise
                     moved = False  # nothing is skipped: the next comparison begins where this one did
                 else:
                     self._known = Versions(after.head.version, self.session.keyring.version)

@@ -20,18 +20,30 @@ MESSAGES = 1_000
 """Messages that are told one by one."""
 
 
-async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
+Batches = set[tuple[bytes, int]]
+"""Batches by their device and sequence."""
+
+
+async def news(before: Snapshot, after: Snapshot, me: bytes, missed: Batches) -> Update | None:
     """The update from one accepted state to a later one; None when no other device did anything.
 
     A writer's sequences only rise, so whatever has a higher one than `before` knew is new, wherever it lies now. What
-    cannot be read is not told, and the update says that it is not complete.
+    cannot be read is not told, and the update says that it is not complete. `missed` are the batches of earlier updates
+    of which that was so; they are told once they can be read, and what is missing now is among them on return.
     """
     known, now = before.body.sequences, after.body.sequences
+    tail = {(entry.device, entry.sequence) for entry in after.body.tail}
+    read = {(entry.device, entry.sequence) for entry, _ in after.tail}
+    owed = {*missed}
+    new = {(device, sequence) for device, sequence in tail if device != me and sequence > known.get(device, 0)}
+    missed.clear()
+    missed |= (new | owed) & tail - read  # spec: LIVE-13
     if before.discards != after.discards:
         return await _changed(before, after)  # undone: messages may be gone, and old ones back
-    if all(sequence <= known.get(device, 0) for device, sequence in now.items() if device != me):
+    late = owed & read
+    if not late and all(sequence <= known.get(device, 0) for device, sequence in now.items() if device != me):
         return None
-    there = {entry.ref.name for entry in before.body.tail}
+    there = {entry.ref.name for entry in before.body.tail if (entry.device, entry.sequence) not in late}
     frames = [frame for entry, found in after.tail if entry.ref.name not in there for frame in found]
     numbers = {run.number for run in before.root.runs}
     runs = [run for run in after.root.runs if run.number not in numbers]
@@ -39,7 +51,7 @@ async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
     if small:
         entries = [entry for run in runs for entry in await after.entries(run)]
         frames += [frame for frame in await after.frames_of(entries) if frame is not None]
-    touched, chats = _touched(frames, known, me)
+    touched, chats = _touched(frames, known, me, owed)
     if sum(len(ids) for times in touched.values() for ids in times.values()) > MESSAGES:
         return await _changed(before, after)
     messages = tuple(
@@ -57,14 +69,15 @@ async def news(before: Snapshot, after: Snapshot, me: bytes) -> Update | None:
 
 
 def _touched(
-    frames: Iterable[Frame], known: dict[bytes, int], me: bytes
+    frames: Iterable[Frame], known: dict[bytes, int], me: bytes, owed: Batches
 ) -> tuple[dict[str, dict[int, set[str]]], set[str]]:
     """By chat and time the ids of messages that new rows of others are about; and all chats with such rows."""
     touched: defaultdict[str, defaultdict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     chats: set[str] = set()
     for frame in frames:
         for row in frame.rows():
-            if row.origin.device == me or row.origin.batch <= known.get(row.origin.device, 0):
+            device, batch = row.origin.device, row.origin.batch
+            if device == me or (batch <= known.get(device, 0) and (device, batch) not in owed):
                 continue
             chats.add(frame.conversation)
             if row.op <= Op.REACT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from strongroom.commit import names_only
 from strongroom.engine.snapshot import Snapshot
+from strongroom.planted import uproot
 from strongroom.session import Session, now_ms
 from strongroom_protocol.errors import RelayConflict
 from strongroom_protocol.limits import LIMITS
@@ -50,8 +51,9 @@ async def keep_all(session: Session) -> int:
 
 
 async def keep_all_daily(session: Session) -> None:
-    """The same once a day, by an idle device."""
+    """The same once a day, by an idle device; and what was planted to hide things one day is taken out."""
     asked = int.from_bytes(session.state.get(_ASKED) or b"", "big")
     if not 0 <= now_ms() - asked < _EVERY_MS:  # also when the clock was set back
         await keep_all(session)
+        await uproot(session)  # spec: FORGET-11
         session.state.put({_ASKED: now_ms().to_bytes(8, "big")})

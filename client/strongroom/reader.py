@@ -203,10 +203,24 @@ def _require_count(count: int) -> None:
         raise InvalidArgument("count is less than 1")
 
 
+_LISTED = "list them with `strongroom chats`, then use the id"
+
+
+def _nearest(rows: list[DirectoryRow], wanted: str) -> str:
+    """The title most like a mistyped one, or "". It is only ever shown: what a typo means is for the person to say."""
+    from difflib import get_close_matches
+
+    titles = {row.title.casefold(): row.title for row in rows}
+    near = get_close_matches(wanted.casefold(), titles, n=1)
+    return titles[near[0]] if near else ""
+
+
 def find_chat(rows: list[DirectoryRow], wanted: str) -> DirectoryRow:
     """The chat with this id, else with this title. Raises NotFound, also when a title is not unique."""
     found = [row for row in rows if row.conversation == wanted] or [row for row in rows if row.title == wanted]
     if len(found) != 1:
         what = "no chat has" if not found else f"{len(found)} chats have"
-        raise NotFound(f"{what} that id or title", hint="list them with `strongroom chats`, then use the id")
+        near = "" if found else _nearest(rows, wanted)
+        hint = f"did you mean {near!r}? `strongroom chats` lists them" if near else _LISTED
+        raise NotFound(f"{what} that id or title", hint=hint)
     return found[0]

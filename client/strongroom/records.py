@@ -209,8 +209,10 @@ class Status:
     is hidden: `pinned` (this device goes on from its own commits), `unproven`, `anchor of DATE`, `witnessed at DATE`;
     `alarm` is what the witness contradicts. `fresh` is false when the relay could not be asked now; then `chats` and
     what follows may be 0.
+    `unread`: objects of that version that could not be read just now; then nothing of it is called safe.
     `waiting` rows are on this device only, the oldest since `waiting_since`, and `problem` says why if saving them
-    fails. When none waits, everything that was appended here is safe.
+    fails; `waiting_damaged` entries of them cannot be read. When neither is and `unread` is 0, everything that was
+    appended here is safe.
     """
 
     account: str
@@ -240,6 +242,7 @@ class Status:
     waiting_since: int
     waiting_damaged: int
     problem: str
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

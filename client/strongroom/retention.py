@@ -180,11 +180,14 @@ def _cuts(chats: Sequence[tuple[Survey, Policy]], room: int | None, now: int) ->
     if room is not None:
         files, texts, left = [], [], -room
         for (seen, _), (messages_until, files_until) in zip(chats, bounds, strict=True):
-            files += [item for item in seen.files.values() if item[0] > files_until]
-            texts += [(time, size) for time, size in zip(seen.times, seen.texts, strict=True) if time > messages_until]
+            # What bears a time in the future never goes, so it takes no room: else it would push out all the rest.
+            files += [item for item in seen.files.values() if files_until < item[0] <= now]
+            texts += [
+                (time, size) for time, size in zip(seen.times, seen.texts, strict=True) if messages_until < time <= now
+            ]
         left += sum(size for _, size in (*files, *texts))
-        every_file, left = _until(files, left, now)
-        every_message, left = _until(texts, left, now)
+        every_file, left = _until(files, left)
+        every_message, left = _until(texts, left)
         bounds = [(max(first, every_message), max(second, every_file)) for first, second in bounds]
     found = [seen.cut(first, second) for (seen, _), (first, second) in zip(chats, bounds, strict=True)]
     return [cut for cut in found if cut.messages or cut.files]
@@ -195,14 +198,11 @@ def _before(days: int | None, now: int) -> int:
     return -1 if days is None else max(-1, now - days * DAY_MS - 1)
 
 
-def _until(items: Iterable[tuple[int, int]], excess: int, now: int) -> tuple[int, int]:
-    """The time up to which the oldest items have to go to free `excess` bytes, and what that leaves to be freed.
-
-    What bears a time in the future never goes: no clock has reached it.
-    """
+def _until(items: Iterable[tuple[int, int]], excess: int) -> tuple[int, int]:
+    """The time up to which the oldest items have to go to free `excess` bytes, and what that leaves to be freed."""
     until = -1
     for time, size in sorted(items):
-        if (excess <= 0 and time > until) or time > now:
+        if excess <= 0 and time > until:
             break
         excess -= size
         until = time

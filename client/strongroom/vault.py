@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strongroom.records import OnProgress, Progress, Restored, Status, measured
+from strongroom.records import OnProgress, Progress, Restored, Status
 from strongroom.session import now_ms
 from strongroom.vault_keeping import Keeping
 from strongroom_protocol.engine.directory import DirectoryRow
@@ -78,18 +78,13 @@ class Vault(Keeping):
         """Fetch and check every byte from the relay, whatever this device has already.
 
         `Depth.quick()` fetches only what says what there is, and of everything else the header; `Depth.sample(5)`
-        five percent of the content, drawn at random: `Audit.chance` says what finding nothing is worth then.
+        five percent of the content, drawn at random: `Audit.chance` says what finding nothing is worth then. The chain
+        of keyrings is fetched always; what only an unlock reads (the slots of passphrase and code) is no part of it.
         """
-        from strongroom.engine.audit import audit
+        from strongroom import verifying
         from strongroom.engine.depth import FULL
-        from strongroom.pinning import unpinned
 
-        async with self._session.lock:
-            snapshot = await self._session.snapshot(fresh=True)
-        report = await audit(snapshot, depth=depth or FULL, progress=measured("verify", progress))
-        leaving, _ = await unpinned(self._session, snapshot)
-        report.leaving = len(leaving)
-        return report
+        return await verifying.verify(self._session, depth or FULL, progress=progress)
 
     async def keep_all(self) -> int:
         """Have the relay keep what the newest version needs and a device told it to delete; how many objects that were.
@@ -99,6 +94,16 @@ class Vault(Keeping):
         from strongroom.pinning import keep_all
 
         return await keep_all(self._session)
+
+    async def uproot(self) -> int:
+        """Mend what only a stolen device writes: rows that would hide messages one day, a chat list that leaves out
+        what is there. Of how many chats.
+
+        An idle device does so once a day. Raises ReadOnly, RelayError.
+        """
+        from strongroom.planted import uproot
+
+        return await uproot(self._session)
 
     async def compact(self) -> bool:
         """Pack the history as small as it gets and take out what was erased; for an idle device with a good connection.
@@ -123,23 +128,27 @@ class Vault(Keeping):
         from strongroom import freshness, witnessing
         from strongroom.engine.reading import chat_rows
 
-        session, fresh, head = self._session, True, self._session.stored_head()
+        session, fresh = self._session, True
         rows: list[DirectoryRow] = []
-        runs = tail = stored = cap = objects = 0
+        runs = tail = stored = cap = objects = unread = 0
         try:
             snapshot = await self._reader.current()
-            head, rows = snapshot.head, await chat_rows(snapshot)
+            rows, unread = await chat_rows(snapshot), len(snapshot.source.damage)
+            await self._follow()
             runs, tail = len(snapshot.root.runs), len(snapshot.body.tail)
             usage = await session.transport.usage(session.account)
             stored, cap, objects = usage.stored, usage.cap, usage.objects
         except RelayUnreachable:  # what is known without it
             fresh = False
+        head = session.stored_head()  # not that of the snapshot, which is an older one where the newest is damaged
         waiting, _ = self._outbox.waiting()
         accepted = freshness.accepted(session) or head.time
         return Status(
             account=session.account.hex(), name=self.name, relay=self.relay, device=session.device.id.hex(),
             writable=session.may_write, version=head.version, keyring_version=head.keyring_version,
-            epoch=head.epoch, saved=head.time, accepted=accepted, age_ms=max(0, now_ms() - accepted),
+            # Two clocks say how old it is, the writer's and the relay's: whichever lies makes it no newer.
+            epoch=head.epoch, saved=min(head.time, accepted), accepted=accepted,
+            age_ms=max(0, now_ms() - min(head.time, accepted)), unread=unread,
             asked=freshness.asked(session), freshness=freshness.known(session),
             alarm=(session.state.get(witnessing.ALARM) or b"").decode(), chats=len(rows),
             rows=sum(row.rows for row in rows), runs=runs, tail=tail,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from strongroom.records import OnProgress, Progress
 from strongroom.session import now_ms
 from strongroom.vault_writing import Writing
+from strongroom_protocol.errors import IncompleteError, InvalidArgument
 
 if TYPE_CHECKING:
     from strongroom.policies import Policies, Policy
     from strongroom.retention import Plan
     from strongroom_protocol.engine.directory import DirectoryRow
+
+
+CLOCKS_MS = 86_400_000
+"""How far this device's clock and the relay's may be apart where things go by age: a wrong time zone is less."""
 
 
 class Keeping(Writing):
@@ -41,11 +47,12 @@ class Keeping(Writing):
     ) -> Plan:
         """What the policies take out at `now` (ms), of one chat or of all; nothing is changed. `forget` does it.
 
-        What waits is saved first. Raises IncompleteError when something cannot be read, NotFound.
+        What waits is saved first. Raises IncompleteError when something cannot be read, NotFound, InvalidArgument when
+        `now` is this device's clock and the relay's is another.
         """
         from strongroom import retention
 
-        at = now_ms() if now is None else now
+        at = await self._agreed_time() if now is None else now
         await self._saved()
         snapshot = await self._reader.current()
         only = None if chat is None else (await self.chat(chat)).conversation
@@ -56,16 +63,19 @@ class Keeping(Writing):
         from strongroom import forgetting, retention
 
         await self._saved()
-        await forgetting.finish(self._session)  # of one that was interrupted the chat is not shown any more
+        with contextlib.suppress(IncompleteError):  # another chat's remnants; `forget` says so
+            await forgetting.finish(self._session, self._quiet)  # a chat that it is about is not shown any more
         snapshot, row = await self._reader.find(chat)
-        return await retention.plan_erase(snapshot, row, max(now_ms(), snapshot.head.time), _records(progress))
+        now = max(await self._agreed_time(), snapshot.head.time)
+        return await retention.plan_erase(snapshot, row, now, _records(progress))
 
     async def forget(self, plan: Plan) -> None:
         """Take out what a plan of `keep` or `erasure` shows, on every device, and finish what was interrupted.
 
         On return no device shows it and the newest version of the history names none of it; the relay deletes the
         bytes when its window is over, and `Owner.undo` brings them back until then. Raises InvalidArgument when the
-        history has changed so that other things would go; ReadOnly.
+        history has changed so that other things would go; IncompleteError when it is shown no more, but not all of it
+        could be removed (the next call goes on); ReadOnly.
         """
         from strongroom import forgetting, retention
 
@@ -75,9 +85,23 @@ class Keeping(Writing):
                 return await retention.plan_erase(snapshot, row, plan.now)
             return await retention.plan(await self._reader.current(), self.policies(), plan.now, only=plan.only)
 
-        if self._backfill is not None:  # it would go on to fetch what goes now
+        await forgetting.apply(self._session, plan, again, self._quiet)
+
+    async def _quiet(self) -> None:
+        """Stop what would go on to fetch or file what is gone; the next search and backfill begin at the new state."""
+        if self._backfill is not None:
             await self._backfill.stop()
-        await forgetting.apply(self._session, plan, again)
+        await self._unfiled()
+
+    async def _agreed_time(self) -> int:
+        """This device's time (ms), where the relay's is no other: what is old goes for good by it."""
+        now, told = now_ms(), (await self._session.transport.relay_info()).time
+        if abs(now - told) > CLOCKS_MS:  # spec: FORGET-10
+            raise InvalidArgument(
+                f"this device's clock and the relay's are {abs(now - told) // 86_400_000:,} days apart",
+                hint="set the clock of this device; nothing was changed",
+            )
+        return now
 
     async def _saved(self) -> None:
         if self._outbox.waiting()[0]:

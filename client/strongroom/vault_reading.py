@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from strongroom.records import Attachment, ChatMessage, MessageRef, OnProgress, Update, counted
 from strongroom.vault_account import Account
 from strongroom_protocol.engine.directory import DirectoryRow
-from strongroom_protocol.errors import InvalidArgument, NotFound
+from strongroom_protocol.errors import InvalidArgument, NotFound, StrongroomError
 
 if TYPE_CHECKING:
     from strongroom.search.records import IndexState, SearchPage
@@ -24,7 +25,9 @@ class Reading(Account):
 
     async def chats(self) -> list[DirectoryRow]:
         """The chat list, newest first."""
-        return await self._reader.chats()
+        rows = await self._reader.chats()
+        await self._follow()
+        return rows
 
     async def screen(
         self, *, chats: int = 200, opened: int = 20, messages: int = 50
@@ -98,7 +101,26 @@ class Reading(Account):
         follower = Follower(self._session, self._reader, self._live, poll)
         async with contextlib.aclosing(follower.updates()) as updates:
             async for update in updates:
+                await self._follow()
                 yield update
+
+    async def _follow(self) -> None:
+        """Take out of this folder what others took out of the history; whatever stands in its way is met again."""
+        session, folder = self._session, self.folder
+        base, busy = session.base, self._backfill is not None and not self._backfill.done
+        kept = (folder / "objects").exists() or (folder / "search.db").exists()
+        if base is None or busy or not kept or base.head.hash == self._followed:  # a backfill does it when it ends
+            return
+        from strongroom.remnants import follow
+
+        with contextlib.suppress(StrongroomError, OSError, sqlite3.Error):
+            await follow(session, base, self._unfiled)  # spec: FORGET-9
+            self._followed = base.head.hash
+
+    async def _unfiled(self) -> None:
+        """Stop filing in the background what the search index is about to lose; the next search begins anew."""
+        if self._searching is not None:
+            await self._searching.stop()
 
     def settings(self) -> Settings:
         """What this device may spend on data and battery."""

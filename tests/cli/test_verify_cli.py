@@ -73,3 +73,28 @@ def test_status_is_a_receipt(grace: Person, relay: RelayProcess) -> None:
     data = grace.run("status", "--vault", "vault", "--json").data
     assert (data["waiting"], data["waiting_since"]) == (0, 0)
     assert data["accepted"] >= data["saved"] > 0
+
+
+HIDE = """
+from strongroom.engine import directory
+from strongroom_protocol.engine.hot import HotPage
+divided = directory._divided
+directory._divided = lambda rows: divided([row for row in rows if row.conversation != "family"])
+directory._log = lambda *given, **more: HotPage()
+"""
+"""What a stolen device runs: its chat list leaves one out."""
+
+
+def test_a_chat_that_was_hidden_is_said_and_listed_again(tmp_path: Path, relay: RelayProcess) -> None:
+    person = Person(tmp_path / "ivan")
+    person.init(relay.url, "ivan")
+    for chat in ("family", "work"):
+        person.run("append", chat, f"hello {chat}", "--vault", "vault")
+    person.run("erase", "work", "--yes", "--vault", "vault", tweak=HIDE)
+    assert person.json("chats", "--vault", "vault")["chats"] == []
+    found = person.run("verify", "--quick", "--vault", "vault", "--json", expect=13)
+    assert (found.data["unlisted"], found.data["uprooted"], found.data["damaged"]) == (1, 1, {})
+    assert "hidden messages, of 1 chat now" in found.err
+    assert [chat["id"] for chat in person.json("chats", "--vault", "vault")["chats"]] == ["family"]
+    again = person.run("verify", "--vault", "vault", "--json").data
+    assert (again["planted"], again["unlisted"]) == (0, 0)

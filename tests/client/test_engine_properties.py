@@ -23,6 +23,7 @@ from strongroom import importing
 from strongroom.commit import commit
 from strongroom.engine import compaction, cutting, directory, fold, grouping, listing, run_writer
 from strongroom.engine.change import Change
+from strongroom.engine.listed import unlisted
 from strongroom.engine.reading import chat_rows
 from strongroom.engine.snapshot import Snapshot
 from strongroom.importing import write_rows
@@ -172,6 +173,7 @@ async def _nothing_too_many_or_few(bench: Bench, device: Device, snapshot: Snaps
 async def _directory_is_true(snapshot: Snapshot) -> None:
     rows = await listing.read_rows(snapshot)
     assert set(rows) == await snapshot.keys_in_runs()
+    assert await unlisted(snapshot) == set()
     for key, row in rows.items():
         refs = await snapshot.refs(key)
         assert {ref for ref in refs if ref.last > row.floor} <= set(row.frames)

@@ -21,6 +21,7 @@ from strongroom.columns import Columns
 from strongroom.commit import commit
 from strongroom.compose import message
 from strongroom.engine import compaction, cutting, fold, grouping, run_writer
+from strongroom.engine.listed import unlisted
 from strongroom.engine.listing import read_rows
 from strongroom.policies import Policy
 from strongroom_protocol.errors import IncompleteError, InvalidArgument, NotFound, RelayUnreachable
@@ -176,6 +177,7 @@ async def test_what_was_shown_goes_and_every_other_byte_stays(
         after = await exported(device, folder / "after")
         assert after == expected
         assert (await device.vault.keep(now=NOW)).cuts == ()
+        assert await unlisted(await device.snapshot()) == set()
         other = await bench.login("b")
         assert await exported(other, folder / "other") == after
         bench.close()
@@ -203,18 +205,19 @@ async def test_erasing_a_chat_leaves_every_byte_of_the_others(
             assert chat not in {row.conversation for row in await device.vault.chats()}
         after = await exported(device, folder / "after")
         assert after == {other: lines for other, lines in before.items() if other != chat}
+        assert await unlisted(await device.snapshot()) == set()
         kept = {row.op for row in (await stored(device)).get(chat, [])}
         assert kept <= {Op.FORGET}
         bench.close()
 
 
 def by_bytes(lines: list[str], room: int) -> int:
-    """The time up to which messages have to go, oldest first, so that their texts fit."""
+    """The time up to which messages have to go, oldest first, so that their texts fit; the future takes no room."""
     sizes: list[tuple[int, int]] = []
     for item in map(json.loads, lines):
         if item["type"] in ("message", "edit"):
             sizes.append((item["time"], len(item.get("text", "").encode())))
-    until, total = -1, sum(size for _, size in sizes)
+    until, total = -1, sum(size for time, size in sizes if time <= NOW)
     for time in sorted({time for time, _ in sizes}):
         if total <= room or time > NOW:
             break

@@ -235,12 +235,12 @@ async def test_old_messages_that_were_packed_away_unseen_are_not_passed_over(
     await say(phone, "and this, in the tail", "work", "new")
     await phone.vault.flush()
     after = await desk.vault._reader.committed()
-    update = await news(before, after, desk.session.device.id)
+    update = await news(before, after, desk.session.device.id, set())
     assert update is not None
     assert (update.chats, [item.text for item in update.messages], update.complete) == (
         ("work",), ["and this, in the tail"], False,
     )  # fmt: skip
-    assert await news(after, after, desk.session.device.id) is None
+    assert await news(after, after, desk.session.device.id, set()) is None
 
 
 # Undo, forks, many at once -------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from strongroom_protocol.relay_api.live import HEARTBEAT_S
 from strongroom_protocol.relay_api.problems import Problem, ProblemError
 from strongroom_relay.http import live_routes
 from strongroom_relay.http.app import make_app
-from strongroom_relay.service import blocks
+from strongroom_relay.service import blocks, reading
 from strongroom_relay.service.relay import Principal
 from strongroom_relay.service.streams import Streams
 
@@ -153,6 +153,33 @@ async def test_a_connection_that_the_other_side_closed_gives_its_place_back(
             await asyncio.sleep(0.01)
     async with site.stream(other) as answer:
         assert await line(answer) == b"data: 2 2\n"
+
+
+class _Long:
+    """News that fill every buffer on the way."""
+
+    def encode(self) -> bytes:
+        return b":" * 2**20
+
+
+@pytest.mark.spec("LIVE-14")
+async def test_attack_079_a_device_that_reads_nothing_loses_its_stream(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each stream that a new one ends would leave a connection behind that waits for ever."""
+    monkeypatch.setattr(live_routes, "HEARTBEAT_S", 0.2)
+
+    async def versions(*_: object) -> _Long:
+        return _Long()
+
+    monkeypatch.setattr(reading, "versions", versions)
+    streams = site.bench.relay.streams
+    async with site.stream(site.bench.account.device) as answer:
+        assert answer.status == 200
+        async with asyncio.timeout(PATIENCE_S):
+            while streams != Streams():
+                streams.changed(site.bench.account.id)
+                await asyncio.sleep(0.01)
 
 
 async def test_strangers_and_unsigned_requests_get_no_stream(site: Site) -> None:

@@ -19,7 +19,8 @@ from strongroom.cli.text import safe
 @click.option("--dry-run", is_flag=True, help="only say what would go")
 @click.option("--yes", is_flag=True, help="do not ask")
 def command(chat: str, dry_run: bool, yes: bool, **given: Any) -> int:
-    """Take out a whole chat: messages, files, title, members. On this device at once, on others with their next sync.
+    """Take out a whole chat: messages, files, title, members. On this device at once, on others when they next list
+    their chats.
 
     What was written in it up to now never comes back, with no import and from no device; what comes later begins the
     chat anew. `strongroom undo` brings it back while the relay's window lasts (30 days, unless its operator says

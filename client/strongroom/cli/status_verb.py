@@ -10,7 +10,8 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_UNTRUSTED
-from strongroom.cli.text import ago, moment, safe
+from strongroom.cli.taking_out import sized
+from strongroom.cli.text import ago, moment, number, safe
 from strongroom_protocol.errors import RelayError
 
 if TYPE_CHECKING:
@@ -54,45 +55,65 @@ async def _status(given: Context) -> int:
         if status.alarm:
             click.echo(f"strongroom: error: {safe(status.alarm)}", err=True)
             click.echo("hint: see docs/relay.md, restore; do not write here until you know why", err=True)
-    return EXIT_UNTRUSTED if status.alarm else 0
+    return EXIT_UNTRUSTED if status.alarm or status.unread else 0
+
+
+_FRESHNESS = {
+    "pinned": "pinned: whatever is older than what this device has seen would be refused",
+    "unproven": "unproven: nothing but the relay says that this is the newest state",
+}
+"""What the words of `Status.freshness` mean; the others say it themselves."""
 
 
 def _lines(status: Status, watched: bool) -> list[str]:
     now = int(time.time() * 1000)
-    known = status.freshness + ("; the witness knows nothing newer" if watched else "")
+    known = _FRESHNESS.get(status.freshness, status.freshness) + (
+        "; the witness knows nothing newer" if watched else ""
+    )
     lines = [
         f"account   {safe(status.name)} on {status.relay}",
         f"safe      {_safe(status)}",
         f"age       newest state is from {ago(status.age_ms)}, relay last asked {_asked(status, now)}",
         f"freshness {known}",
-        f"contents  {status.chats:,} chats, {status.rows:,} records",
-        f"relay     {status.stored:,} bytes in {status.objects:,} objects, cap {status.cap:,}",
-        f"device    {status.device[:8]}, {'may write' if status.writable else 'read-only: not confirmed yet'}",
     ]
+    if status.fresh or status.rows:  # no zeros for want of an answer
+        lines.append(f"contents  {number(status.chats, 'chats')}, {number(status.rows, 'records')}")
+    if status.fresh:
+        lines.append(
+            f"relay     {sized(status.stored)} in {number(status.objects, 'objects')}, of {sized(status.cap)} at most"
+        )
     lines += [
-        f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices
+        f"device    {status.device[:8]}, {'may write' if status.writable else 'read-only: not confirmed yet'}",
+        *(f"          {item.id[:8]}  {safe(item.name)}{' (this one)' if item.this else ''}" for item in status.devices),
     ]
     if status.alarm:
         lines.append(f"ALARM     {safe(status.alarm)}")
     if status.waiting:
         lines.append(
-            f"waiting   {status.waiting:,} records are on this device only, the first since "
+            f"waiting   {number(status.waiting, 'records')} on this device only, the first since "
             f"{ago(max(0, now - status.waiting_since))}: {safe(status.problem or 'soon saved')}"
         )
     if status.waiting_damaged:
-        lines.append(f"damaged   {status.waiting_damaged:,} entries of the outbox cannot be read; they are kept")
+        lines.append(
+            f"damaged   {number(status.waiting_damaged, 'entries')} of the outbox cannot be read; they are kept"
+        )
     if not status.fresh:
-        lines.append("relay not reached: this is what the device last saw")
+        lines.append("the relay was not reached: this is what the device last saw")
     return lines
 
 
 def _safe(status: Status) -> str:
     """The freshness receipt in words: up to when, where, and by whose signature."""
-    what = "what this device appended before that" if status.waiting else "everything this device appended"
-    return (
-        f"everything committed up to {moment(status.saved)} UTC, and {what}, is at the relay, "
-        f"which signed for version {status.version:,} at {moment(status.accepted)} UTC"
-    )
+    signed = f"which signed for version {status.version:,} at {moment(status.accepted)} UTC"
+    if status.unread:  # spec: CLIENT-60
+        return (
+            f"not known: {number(status.unread, 'objects')} of the newest version cannot be read now, "
+            f"though the relay is the one {signed}; strongroom verify says what is lost"
+        )
+    what = "everything this device appended,"
+    if status.waiting or status.waiting_damaged:  # spec: CLIENT-61
+        what = "what this device appended, but for what stands below,"
+    return f"everything committed up to {moment(status.saved)} UTC, and {what} is at the relay, {signed}"
 
 
 def _asked(status: Status, now: int) -> str:

@@ -9,6 +9,7 @@ import click
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_UNTRUSTED
 from strongroom.cli.progress import Meter
+from strongroom.cli.text import number
 
 if TYPE_CHECKING:
     from strongroom.engine.audit import Audit
@@ -19,11 +20,12 @@ _LOSSES = (("a hundredth", 0.01), ("a tenth", 0.1))
 @click.command("verify")
 @common
 @accepted
-@click.option("--quick", is_flag=True, help="fetch no content: what there is, and whether the relay has all of it")
+@click.option("--quick", is_flag=True, help="fetch no content: what there is, and whether the relay answers for it")
 @click.option("--sample", metavar="N%", help="fetch N percent of the content, drawn at random")
 @click.option("--full", is_flag=True, help="fetch everything (the default)")
 def command(quick: bool, sample: str | None, full: bool, **given: Any) -> int:
-    """Check what the relay holds, whatever this device has already. Has it keep what it was wrongly told to delete.
+    """Check what the relay holds, even what this device has too. What it was wrongly told to delete, it is told to
+    keep.
 
     All of it, unless told otherwise: every digest is compared, every seal opened, every message parsed. A sample says
     how likely it would have found a loss; repeat it, and the chance that one stays hidden shrinks each time.
@@ -51,8 +53,10 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
     async with await given.open() as vault:
         with Meter("verifying", "bytes") as meter:
             found = await vault.verify(depth, progress=meter.on)
-        kept = await vault.keep_all() if found.leaving and vault.writable else 0
         damaged = {name: str(kind) for name, kind in found.damaged.items()}
+        kept = await vault.keep_all() if found.leaving and vault.writable else 0
+        hides = bool(found.planted or found.unlisted)
+        uprooted = await vault.uproot() if hides and vault.writable and not damaged else 0
         lost = {"1": found.chance(1)} | {f"{share:.0%}": found.chance(_of(found, share)) for _, share in _LOSSES}
         given.emit(
             {
@@ -64,6 +68,9 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
                 "asked": found.asked,
                 "leaving": found.leaving,
                 "kept_again": kept,
+                "planted": found.planted,
+                "unlisted": found.unlisted,
+                "uprooted": uprooted,
                 "chance": {loss: round(chance, 6) for loss, chance in lost.items()},
                 "frames": found.frames,
                 "records": found.rows,
@@ -77,11 +84,17 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
             given.note(f"{kind}: {name}")
         if found.leaving:
             given.note(
-                f"{found.leaving:,} objects that this version needs were about to be deleted: a device wanted it. "
+                f"{number(found.leaving, 'objects')} needed by this version about to be deleted: a device wanted it. "
                 + ("They are kept again" if kept else "A device that may write has to run `strongroom verify`")
                 + "; `strongroom undo --list` shows who committed what"
             )
-        return EXIT_UNTRUSTED if damaged or found.leaving else 0
+        if hides:
+            given.note(
+                f"a device has hidden messages, of {number(found.unlisted, 'chats')} now, of {found.planted:,} one day to come. "
+                + ("That is mended" if uprooted else "A device that may write has to run `strongroom verify`")
+                + "; find out which device, and remove it with `strongroom revoke`"
+            )
+        return EXIT_UNTRUSTED if damaged or found.leaving or hides else 0
 
 
 def _of(found: Audit, share: float) -> int:
@@ -91,14 +104,17 @@ def _of(found: Audit, share: float) -> int:
 
 def _lines(found: Audit, *, quick: bool, sampled: bool) -> list[str]:
     verdict = "all good" if not found.damaged else f"{len(found.damaged)} damaged"
-    lines = [f"{found.objects:,} objects, {found.bytes:,} bytes, {found.rows:,} records: {verdict}"]
+    seen = (number(found.objects, "objects"), number(found.bytes, "bytes"), number(found.rows, "records"))
+    lines = [f"{', '.join(seen)}: {verdict}"]
     if quick:
         lines.append(
-            f"structure fetched and checked; {found.asked:,} objects of content answered for, their content not "
-            "fetched: bytes damaged inside them would not be noticed"
+            f"structure fetched and checked; the relay says that it has the {number(found.asked, 'objects')} of "
+            "content, which were not fetched: damage inside them would not be noticed (--sample or --full does)"
         )
     elif sampled:
-        lines.append(f"structure fetched and checked, and {found.examined:,} of {found.content:,} objects of content")
+        lines.append(
+            f"structure fetched and checked, and {found.examined:,} of {number(found.content, 'objects')} of content"
+        )
         lines += [
             f"the loss of {words} of them ({_of(found, share):,}) is found with a chance of "
             f"{_shown(found.chance(_of(found, share)))}"

@@ -32,6 +32,8 @@ class Audit:
 
     Of `content` objects, `examined` were fetched and opened, and `asked` more were there as far as their header.
     `leaving` are there, and the relay was told to delete them although this version needs them (`Vault.verify`).
+    `planted` conversations have a row that would hide all that is written in them until some day to come,
+    and of `unlisted` ones the chat list leaves out something that is there (there, too).
     """
 
     objects: int = 0
@@ -44,6 +46,8 @@ class Audit:
     examined: int = 0
     asked: int = 0
     leaving: int = 0
+    planted: int = 0
+    unlisted: int = 0
     damaged: dict[str, Failure] = field(default_factory=dict)
 
     def chance(self, lost: int) -> float:
@@ -136,15 +140,19 @@ def _back_to(following: Group, latest: Mapping[bytes, int]) -> int | None:
 async def _ask(
     report: Audit, snapshot: Snapshot, refs: Sequence[tuple[ObjectRef, ObjectType]], held: dict[bytes, list[Entry]]
 ) -> None:
-    """Read the header of each object, and nothing of its content: only somebody who kept the object has it."""
+    """Read the header of each object, and nothing of its content: only somebody who kept it has so many."""
     headers = await snapshot.source.headers([ref.name for ref, _ in refs])
     report.asked = len(refs)
+    known: set[bytes] = set()
     for (ref, kind), header in zip(refs, headers, strict=True):
         name, source = ref.name.hex(), snapshot.source
         try:
             if header is None:  # spec: VER-1
                 raise UntrustedDataError(Failure.MISSING, "the relay does not have it", subject=name)
             ObjectOpener(source.epochs, source.account, header, kind, subject=name)
+            if header in known:  # spec: VER-3
+                raise UntrustedDataError(Failure.CONTEXT, "the header of another object", subject=name)
+            known.add(header)
         except UntrustedDataError as error:
             report.damaged.setdefault(name, error.failure)
             report.frames_lost += len(held.get(ref.name, []))

@@ -6,10 +6,13 @@ writes is a function of the head it starts from, so another device can make the 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from strongroom.engine.change import Change
 from strongroom.engine.fold import combine, fold, level_of
 from strongroom.engine.merging import Rules, plan
 from strongroom_protocol.engine.hot import HotPage
+from strongroom_protocol.rows.model import TIME_MAX
 
 LEISURE = Rules(finals=True, leisure=True, live=90)
 
@@ -42,8 +45,10 @@ async def compact(change: Change) -> bool:
     return True
 
 
-async def purge(change: Change) -> bool:
+async def purge(change: Change, *, until: int = TIME_MAX) -> bool:
     """Take out what was erased or forgotten, and leave everything else as it lies; returns whether there were runs.
+
+    FORGET rows of a time later than `until` (ms) are taken out themselves, and say nothing here.
 
     All runs become one, so that no frame is left in which something of it lies; the directory is written anew, since
     a page that has been left behind may still show a preview. Raises UntrustedDataError when a frame vanishes.
@@ -51,8 +56,9 @@ async def purge(change: Change) -> bool:
     runs = [run for run in change.runs if len(await change.base.entries(run)) == run.frames]
     if not runs:
         return False
-    made = await plan(change, runs, PURGE)
+    made = await plan(change, runs, replace(PURGE, until=until))
     level = max(level_of(sum(run.rows for run in runs)), *(run.level for run in runs))
+    await change.directory.forget_until(until)
     await combine(change, runs, made, level)
     change.rewrite_directory()
     return True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from strongroom.engine.listing import Rows, cold_rows, described, read_rows, relocated, rows_of
+from strongroom.engine.listing import Rows, cold_rows, described, made_again, read_rows, relocated, rows_of
 from strongroom.engine.sealer import Sealer
 from strongroom.engine.snapshot import Snapshot
 from strongroom_protocol.engine.directory import PAGE_ROWS, DirectoryRow, encode_rows
@@ -14,6 +14,7 @@ from strongroom_protocol.engine.index import Entry
 from strongroom_protocol.engine.refs import FrameRef, ObjectRef
 from strongroom_protocol.rows.ids import conversation_key
 from strongroom_protocol.rows.merge import Order
+from strongroom_protocol.rows.model import TIME_MAX
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.objects import ObjectType
 
@@ -35,6 +36,8 @@ class DirectoryChange:
     touched: Rows = field(default_factory=dict)
     rewrite: bool = False
     """Write the cold log anew, whatever its length."""
+    again: bool = False
+    """Make all of it again from the runs, whatever it says; `touched` comes over that."""
     _known: dict[bytes, DirectoryRow | None] = field(default_factory=dict)
 
     async def load(self, keys: Iterable[bytes]) -> None:
@@ -65,12 +68,21 @@ class DirectoryChange:
             if row is not None:
                 self.touched[key] = relocated(row, frames, replaced.get(key, ()))
 
+    async def forget_until(self, until: int) -> None:
+        """Leave out what FORGET rows of a later time (ms) say: those rows themselves are left out."""
+        for key, row in (await read_rows(self.base, whole=True)).items() if until < TIME_MAX else ():
+            kept = tuple(mark for mark in row.forgets if mark[1] <= until)
+            if kept != row.forgets:
+                self._known[key] = row
+                self.touched[key] = replace(self.touched.get(key, row), forgets=kept)
+
     async def finish(self, sealer: Sealer) -> tuple[ObjectRef, set[bytes]]:
         """The new hot page and the pages it drops."""
         old = await self.base.hot()
         dropped = set() if self.base.root.directory is None else {self.base.root.directory.name}
-        if old is None:  # damaged: its cold pages are not known, and stay at the relay
-            rows = await read_rows(self.base, whole=True) | self.touched
+        if old is None or self.again:  # where it is damaged its cold pages are not known, and stay at the relay
+            rows = await made_again(self.base, None, whole=True) | self.touched
+            dropped |= {cold.ref.name for cold in (old or HotPage()).cold}
             hot, rest = _divided(rows.values())
             page = _log(sealer, rest)
         else:

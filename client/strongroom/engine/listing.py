@@ -37,11 +37,11 @@ async def read_rows(snapshot: Snapshot, *, whole: bool = False) -> Rows:
     """
     hot = await snapshot.hot()
     if hot is None:
-        return await _made_again(snapshot, None, whole=whole)
+        return await made_again(snapshot, None, whole=whole)
     rows, bad = await cold_rows(snapshot, hot, numbers_in(hot))
     recent = {row.key: row for row in hot.rows}
     if bad:
-        rows |= await _made_again(snapshot, lambda key: key not in recent and bad & {*hot.pages_of(key)}, whole=whole)
+        rows |= await made_again(snapshot, lambda key: key not in recent and bad & {*hot.pages_of(key)}, whole=whole)
     return rows | recent
 
 
@@ -49,13 +49,13 @@ async def rows_of(snapshot: Snapshot, keys: Collection[bytes], *, whole: bool = 
     """The rows of these conversations, as far as runs hold them: one read of the cold pages that have them."""
     hot = await snapshot.hot()
     if hot is None:
-        return await _made_again(snapshot, keys.__contains__, whole=whole)
+        return await made_again(snapshot, keys.__contains__, whole=whole)
     rows = {row.key: row for row in hot.rows if row.key in keys}
     others = [key for key in keys if key not in rows]
     found, bad = await cold_rows(snapshot, hot, {number for key in others for number in hot.pages_of(key)})
     lost = {key for key in others if bad & {*hot.pages_of(key)}}
     if lost:
-        found |= await _made_again(snapshot, lost.__contains__, whole=whole)
+        found |= await made_again(snapshot, lost.__contains__, whole=whole)
     return rows | {key: found[key] for key in others if key in found}
 
 
@@ -77,7 +77,7 @@ async def cold_rows(snapshot: Snapshot, hot: HotPage, numbers: Iterable[int]) ->
     return rows, bad
 
 
-async def _made_again(snapshot: Snapshot, wanted: Callable[[bytes], object] | None, *, whole: bool) -> Rows:
+async def made_again(snapshot: Snapshot, wanted: Callable[[bytes], object] | None, *, whole: bool) -> Rows:
     """Rows from the frames themselves, of the keys for which `wanted` holds (None: all)."""
     complete = [len(await snapshot.entries(run)) == run.frames for run in snapshot.root.runs]
     if whole and not all(complete):  # spec: ENG-14

@@ -22,6 +22,7 @@ from strongroom_protocol.engine.root import Run
 from strongroom_protocol.errors import Failure, UntrustedDataError
 from strongroom_protocol.rows.forget import Forgotten, Mark, pruned
 from strongroom_protocol.rows.merge import Order
+from strongroom_protocol.rows.model import TIME_MAX
 from strongroom_protocol.rows.table import Frame
 from strongroom_protocol.seal.chunks import chunked_length
 from strongroom_protocol.seal.objects import ObjectType
@@ -33,11 +34,13 @@ WINDOW_BYTES = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Rules:
     """`finals`: final frames that hold erased rows are written anew. `leisure`: so is what is not packed tightly.
-    Frames are copied out of segments of which less than `live` percent would still be in use."""
+    Frames are copied out of segments of which less than `live` percent would still be in use. FORGET rows of a time
+    later than `until` (ms) are left out."""
 
     finals: bool
     leisure: bool = False
     live: int = 50
+    until: int = TIME_MAX
 
 
 @dataclass(slots=True)
@@ -76,9 +79,9 @@ async def plan(change: Change, runs: Sequence[Run], rules: Rules) -> Plan:
         made.groups[key] = groups_of(numbered, leisure=rules.leisure)
         if any(frame.erases for _, frame in numbered):
             made.erasures[key] = await _erase(change, key, made.groups[key], rules)
-        marks = tuple(mark for _, frame in numbered for mark in frame.forgets)
-        if marks:
-            made.forgets[key] = marks
+        if any(frame.forgets for _, frame in numbered):
+            every = (mark for _, frame in numbered for mark in frame.forgets)
+            made.forgets[key] = marks = tuple(mark for mark in every if mark[1] <= rules.until)
             await _forget(change, key, made.groups[key], rules, marks)
     live: defaultdict[bytes, int] = defaultdict(int)
     for groups in made.groups.values():

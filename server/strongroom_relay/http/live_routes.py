@@ -46,10 +46,16 @@ async def _tell(relay: Relay, who: Principal, stream: Stream, answer: web.Stream
         await accounts.identify(relay, who.account, who.key)  # spec: LIVE-3
         versions = await reading.versions(relay, who)
         if versions != told:
-            await answer.write(versions.encode())
+            await _send(answer, versions.encode())
             told = versions
         try:
             async with asyncio.timeout(HEARTBEAT_S):
                 await stream.woken.wait()
         except TimeoutError:
-            await answer.write(HEARTBEAT)  # spec: LIVE-2
+            await _send(answer, HEARTBEAT)  # spec: LIVE-2
+
+
+async def _send(answer: web.StreamResponse, data: bytes) -> None:
+    """Write it; TimeoutError, which cuts the connection, when the other side makes no room for it."""
+    async with asyncio.timeout(HEARTBEAT_S):  # spec: LIVE-14
+        await answer.write(data)
