@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from strongroom.earlier import is_undo, writer_of
-from strongroom.engine.snapshot import Snapshot, load_tail
+from strongroom.engine.snapshot import Snapshot
 from strongroom.engine.source import ObjectSource
+from strongroom.engine.tail import load_tail
 from strongroom.engine.undone import Carried
 from strongroom.session import Session
 from strongroom_protocol.engine.body import Body, TailEntry

@@ -14,7 +14,7 @@ from strongroom.engine import fold
 from strongroom.engine.audit import audit
 from strongroom.engine.change import Change
 from strongroom.engine.reading import newest
-from strongroom.engine.snapshot import open_batch
+from strongroom.engine.tail import open_batch
 from strongroom_protocol.engine.batch import Batch
 from strongroom_protocol.engine.body import TailEntry
 from strongroom_protocol.engine.directory import DirectoryRow

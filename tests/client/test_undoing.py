@@ -15,7 +15,8 @@ from adversary.hostile import Hostile
 from strongroom import commit as committing
 from strongroom.compose import message
 from strongroom.engine.sealer import Sealer
-from strongroom.engine.snapshot import Snapshot, load_tail
+from strongroom.engine.snapshot import Snapshot
+from strongroom.engine.tail import load_tail
 from strongroom.transport.base import CommitRequest, CommitResponse
 from strongroom_protocol.engine.body import Body
 from strongroom_protocol.engine.refs import ObjectRef
