@@ -11,6 +11,7 @@ What was begun lies in the vault's folder, for its owner only, until the new kit
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from strongroom.codes import new_recovery_code
@@ -45,14 +46,15 @@ def forget(folder: Path) -> None:
 
 
 async def unfinished(vault: Vault, passphrase: Passphrase | None = None) -> Kit | None:
-    """The begun kit that the relay has taken after all: its code opens the account. None when there is none.
+    """The begun kit whose code opens the account: the relay has taken it after all, or it was shown and not forgotten.
 
+    It has the time when it was begun, and the anchor of now; its code is not new. None when there is none.
     `passphrase` is for an account that needs both. Raises RelayError, UntrustedDataError.
     """
     for kit in begun(vault.folder):
         with contextlib.suppress(WrongSecret):
             async with await vault.unlock(passphrase=passphrase if kit.two_secret else None, code=kit.code):
-                return vault.recovery_kit(kit.code, two_secret=kit.two_secret)
+                return replace(vault.recovery_kit(kit.code, two_secret=kit.two_secret), time=kit.time)
     return None
 
 

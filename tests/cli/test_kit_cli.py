@@ -74,7 +74,7 @@ def test_a_kit_from_the_first_day_to_an_empty_machine(home: Home) -> None:
     assert stat.S_IMODE((ada.folder / "first.html").stat().st_mode) == 0o600
     found = ada.json("recovery-kit", "verify", "first.html")
     assert (found["name"], found["relay"], found["devices"], found["since"]) == ("ada", home.relay.url, 1, 1)
-    assert "anchor    a moment ago, 1 states before the newest" in ada.run("recovery-kit", "verify", "first.html").out
+    assert "anchor    a moment ago, 1 state before the newest" in ada.run("recovery-kit", "verify", "first.html").out
 
     # All that is left is a scanned line; the environment of this machine knows another relay.
     line = read_kit((ada.folder / "first.html").read_text()).to_text().upper()
@@ -156,10 +156,36 @@ def test_killed_around_the_commit(home: Home, landed: bool) -> None:
     ada.run("recovery-kit", "verify", "first.html", expect=12 if landed else 0)
 
     # Nobody has to know: when it landed no secret is even asked for, else the old ones are as good as before.
-    ada.run(*make, *(() if landed else ("--recovery-code-file", "first.html")))
+    data = ada.json(*make, *(() if landed else ("--recovery-code-file", "first.html")))
+    assert (data["replaced"], data["finished"]) == (not landed, landed)
     assert home.begun() == 0
     ada.run("recovery-kit", "verify", "new.html")
     ada.run("recovery-kit", "verify", "first.html", expect=12)
+
+
+@pytest.mark.spec("KIT-9")
+def test_a_kit_that_was_done_is_not_called_a_new_one(home: Home) -> None:
+    """It was printed, and the process ended before what was begun was forgotten; or somebody wrote its line there."""
+    ada = home.ada
+    make = ("recovery-kit", "--yes", "--vault", "vault", "--recovery-code-file", "first.html")
+    (ada.folder / "vault" / FILE).write_text(read_kit((ada.folder / "first.html").read_text()).to_text() + "\n")
+    run = ada.run(*make, "--out", "same.html")
+    assert "begun here on" in run.err
+    assert "opens nothing any more" not in run.err + run.out
+    assert home.code("same.html") == home.code("first.html")
+    ada.json(*make, "--out", "fresh.html")
+    assert home.code("fresh.html") != home.code("first.html")
+    ada.run("recovery-kit", "verify", "same.html", expect=12)
+
+
+def test_a_reader_that_went_away_leaves_nothing_begun(home: Home) -> None:
+    ada = home.ada
+    command = ada.command("recovery-kit", "--yes", "--out", "new.html", "--vault", "vault", "--passphrase-file", "pw")
+    with subprocess.Popen(command, cwd=ada.folder, env=ada.environment(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert home.begun() == 0
+    ada.run("recovery-kit", "verify", "new.html")
 
 
 def test_a_page_that_cannot_be_written_is_no_loss(home: Home) -> None:

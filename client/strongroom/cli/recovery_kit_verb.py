@@ -13,7 +13,7 @@ import click
 
 from strongroom.cli import ask, context
 from strongroom.cli.context import Context
-from strongroom.cli.text import ago, moment, safe
+from strongroom.cli.text import ago, moment, number, safe
 from strongroom_protocol.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(ctx: click.Context, /, out: str | None, force: bool, keep: bool, yes
     called = context.context(**given)
     code = called.run(_keep(called, out, force) if keep else _make(called, out, force, yes))
     if code == 0 and not keep:
-        _settle(called)
+        _settle(called)  # on stdout it is only now
     return code
 
 
@@ -77,13 +77,13 @@ async def _verify(given: Context, file: str) -> int:
 
 
 def _report(found: Tried) -> str:
-    devices = f"{found.devices} device{'' if found.devices == 1 else 's'}"
+    keyrings, epochs = number(found.keyring_version, "keyrings"), number(found.epochs, "epochs")
     return (
         f"this kit opens the account {safe(found.name)} on {safe(found.relay)}\n"
-        f"checked   code, root key, {found.keyring_version} keyrings, {found.epochs} epochs; {devices}\n"
+        f"checked   code, root key, {keyrings}, {epochs}; {number(found.devices, 'devices')}\n"
         f"newest    state {found.version}, saved {moment(found.saved)} UTC\n"
-        f"anchor    {ago(found.anchor_ms)}, {found.since} states before the newest: a relay can hide nothing older "
-        "from whoever starts from this kit"
+        f"anchor    {ago(found.anchor_ms)}, {number(found.since, 'states')} before the newest: "
+        "a relay can hide nothing older from whoever starts from this kit"
     )
 
 
@@ -95,14 +95,14 @@ async def _make(given: Context, out: str | None, force: bool, yes: bool) -> int:
     async with await given.open() as vault:
         place = _place(vault, out, force)
         begun = kit_renewal.begun(vault.folder)
-        kit = None
+        kit = finished = None
         if begun:
             given.note("a kit was begun here and not finished; asking whether the account has its code")
             phrase = ask.passphrase(given) if any(kit.two_secret for kit in begun) else None
-            kit = await kit_renewal.unfinished(vault, phrase)  # spec: KIT-8
+            kit = finished = await kit_renewal.unfinished(vault, phrase)  # spec: KIT-8
         if kit is None:
             kit = await _renewed(given, vault, yes)
-        await _write(given, vault, kit, place, replaced=True)
+        await _write(given, vault, kit, place, replaced=finished is None, finished=finished is not None)  # spec: KIT-9
     return 0
 
 
@@ -127,7 +127,7 @@ async def _keep(given: Context, out: str | None, force: bool) -> int:
     async with await given.open() as vault:
         place = _place(vault, out, force)
         async with await vault.unlock(passphrase=phrase, code=code):  # it is the account's: else nothing is printed
-            await _write(given, vault, vault.recovery_kit(code, two_secret=phrase is not None), place, replaced=False)
+            await _write(given, vault, vault.recovery_kit(code, two_secret=phrase is not None), place)
     return 0
 
 
@@ -143,12 +143,20 @@ def _place(vault: Vault, out: str | None, force: bool) -> Path | None:
     return place
 
 
-async def _write(given: Context, vault: Vault, kit: Kit, place: Path | None, *, replaced: bool) -> None:
+async def _write(
+    given: Context, vault: Vault, kit: Kit, place: Path | None, *, replaced: bool = False, finished: bool = False
+) -> None:
+    """Print it or write it. `replaced`: its code is new. `finished`: it was begun, and is in use since."""
     from strongroom.evidence import write_whole
     from strongroom.kit_page import kit_page
 
     page = kit_page(kit)
-    said = {"account": kit.name, "replaced": replaced, "state": kit.anchor.head_version}
+    said = {"account": kit.name, "replaced": replaced, "finished": finished, "state": kit.anchor.head_version}
+    if finished:
+        given.note(
+            f"this is the kit that was begun here on {moment(kit.time)} UTC, finished: its code is in use, those "
+            "from before it open nothing. If anybody may have seen it since, run the command again for a new one"
+        )
     if place is None:
         given.emit(said | {"file": None, "kit": kit.to_text()}, page.rstrip("\n"))
         return
@@ -158,6 +166,8 @@ async def _write(given: Context, vault: Vault, kit: Kit, place: Path | None, *, 
         raise InvalidArgument(
             "the kit cannot be written there", hint="nothing is lost: run the command again with another --out"
         ) from error
+    if replaced or finished:
+        _settle(given)  # whatever becomes of what is said below
     old = "\nthe old recovery code opens nothing any more; destroy old kits" if replaced else ""
     given.emit(
         said | {"file": str(place)},
