@@ -20,8 +20,8 @@ from strongroom.transport import open_transport
 from strongroom.transport.base import Transport
 from strongroom_protocol.errors import (
     CallError,
-    Failure,
     InvalidArgument,
+    StrongroomError,
     UntrustedDataError,
     WrongSecret,
 )
@@ -90,7 +90,7 @@ class _Joining:
     def __init__(
         self, folder: Path, state: State, transport: Transport, relay: str, name: str, progress: OnLink | None
     ) -> None:
-        self.done = False
+        self.done = self._declined = False
         self._folder = folder
         self._state = state
         self._transport = transport
@@ -115,24 +115,16 @@ class _Joining:
             if self._new.step is Step.ANSWERED:
                 await self._prove()
             welcome = await self._introduce()
-            session = await self._accept(welcome, Anchor.parse(welcome.anchor))
-        except BaseException as error:
-            self.done = self._is_over(error)
+            session = await self._accepted(welcome)
+        except BaseException:
+            self.done = self._is_over()
             raise
         self.done = True
         return session
 
-    def _is_over(self, error: BaseException) -> bool:
-        """Whether nothing is left to go on with. Tries that were made stay counted as long as the code is good."""
-        match error:
-            case WrongSecret():
-                return False
-            case UntrustedDataError():
-                return error.failure is not Failure.LINK or self._new.step is Step.CONFIRMED
-            case CallError():
-                return True
-            case _:
-                return self._new.tries == 0
+    def _is_over(self) -> bool:
+        """Whether nothing is left to go on with. Whatever a relay brings about leaves tries counted and keys kept."""
+        return self._declined or self._new.tries == 0 or now_ms() >= self._new.expires  # spec: LINK-30
 
     def _begun(self, entered: codes.LinkCode | None) -> New:
         stored = self._state.get(STATE)
@@ -164,7 +156,7 @@ class _Joining:
             await self._post.put(new.run, Slot.ANSWER, new.reply)
             verdict = await self._post.wait(new.run, Slot.VERDICT)
             self._keep(new.judged(verdict, self._newcomer, now_ms()))
-        except UntrustedDataError:
+        except (UntrustedDataError, CallError):
             self._keep(new.refused())
             raise
         if self._new.step is not Step.CONFIRMED:
@@ -179,8 +171,20 @@ class _Joining:
         await self._post.put(self._new.run, Slot.NEWCOMER, self._new.introduction)
         welcome = self._new.welcomed(await self._post.wait(self._new.run, Slot.WELCOME), now_ms())
         if welcome is None:
+            self._declined = True
             raise CallError("the person at the old device did not let this device in", hint="link again if it was you")
         return welcome
+
+    async def _accepted(self, welcome: Welcome) -> Session:
+        """The same as `_accept`; what stands in the way says that this device may be on the account's list by now."""
+        try:
+            return await self._accept(welcome, Anchor.parse(welcome.anchor))
+        except StrongroomError as error:
+            error.hint = (
+                "the old device may list this one by now: repeat `strongroom login --link` within ten minutes, it goes "
+                "on from here, or remove this device there with `strongroom revoke`"
+            )
+            raise
 
     async def _accept(self, welcome: Welcome, anchor: Anchor) -> Session:
         """Take the account over as the old device vouches for it; all of it is stored at once, or nothing is."""

@@ -403,8 +403,17 @@ async def test_attack_058_link_mitm_another_answer_in_a_run_is_no_further_guess(
 
 
 @pytest.mark.spec("LINK-12", "LINK-26")
-async def test_attack_058_link_mitm_three_guesses_at_the_new_device_restarts_included(link: Linking) -> None:
-    """The relay poses as the old device, and makes the person enter the right code again and again."""
+@pytest.mark.spec("LINK-30")
+@pytest.mark.parametrize(
+    "verdict",
+    [REFUSED, b"no CBOR", b"\xa0", bytes(LIMITS.link_message_bytes + 1), None],
+    ids=["null", "noise", "fields", "long", "not-found"],
+)
+async def test_attack_058_link_mitm_three_guesses_at_the_new_device_restarts_included(
+    link: Linking, verdict: bytes | None
+) -> None:
+    """The relay poses as the old device, and makes the person enter the right code again and again. However it ends
+    a try, it gives none back."""
     guesses = 0
 
     randomness = os.urandom(RUN_RANDOMNESS)
@@ -417,12 +426,14 @@ async def test_attack_058_link_mitm_three_guesses_at_the_new_device_restarts_inc
             if slot % len(Slot) == Slot.OFFER:
                 posed = Old(Mailbox(ADDRESS, number), GUESS, LinkSecret(bytes(20)), 2**47, randomness)
                 return slots.setdefault(slot, posed.offer())
+            if verdict is None and slot % len(Slot) == Slot.VERDICT:
+                raise NotFound("there is no such mailbox")
             return slots.get(slot, b"")
 
         def put(number: int, slot: int, message: bytes) -> None:
             nonlocal guesses
             guesses += 1
-            slots[slot + 1] = REFUSED
+            slots[slot + 1] = verdict or b""
 
         made.instead("get_link", get)
         made.instead("put_link", put)
@@ -430,8 +441,9 @@ async def test_attack_058_link_mitm_three_guesses_at_the_new_device_restarts_inc
 
     link.wrap_new = wrap
     for left in (2, 1, 0):
-        with pytest.raises(WrongSecret, match=f"left: {left}"):
+        with pytest.raises((WrongSecret, UntrustedDataError, NotFound)) as caught:
             await link.join("482193-K7Q-M2X")
+        assert verdict is not REFUSED or f"left: {left}" in str(caught.value)
     for _ in range(3):
         with pytest.raises(NotFound):
             await link.join("482193-K7Q-M2X")
@@ -472,7 +484,12 @@ async def test_attack_058_link_mitm_an_old_state_is_not_taken_for_the_anchors(li
         await link.join(offer.code)
     assert caught.value.failure is Failure.ROLLBACK
     assert (await old) is not None
-    assert not (link.folder / "new").exists()
+    assert not (link.folder / "new" / "device.db").exists()
+
+    link.wrap_new = lambda transport: transport  # one lie has not cost the device that is listed its keys
+    session = await link.join(None)
+    assert session.keyring.device(session.device.id) is not None
+    session.state.close()
 
 
 async def test_attack_058_link_mitm_the_relay_sees_no_name_and_one_length(link: Linking) -> None:

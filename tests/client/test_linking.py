@@ -477,8 +477,9 @@ async def test_a_device_that_is_not_on_the_list_does_not_become_one(link: Linkin
     with pytest.raises(UntrustedDataError) as caught:
         await link.join(offer.code)
     assert caught.value.failure is Failure.LINK
+    assert "revoke" in caught.value.hint
     await old
-    assert not (link.folder / "new").exists()
+    assert not (link.folder / "new" / "device.db").exists()
 
 
 @pytest.mark.spec("LINK-22")
