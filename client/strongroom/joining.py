@@ -18,6 +18,7 @@ from strongroom.session import DeviceKeys, Session, now_ms
 from strongroom.state import FILES, State
 from strongroom.transport import open_transport
 from strongroom.transport.base import Transport
+from strongroom.transport.http import HttpTransport
 from strongroom_protocol.errors import (
     CallError,
     InvalidArgument,
@@ -58,6 +59,11 @@ async def join(
     address = relay
     if entered is not None:
         address = entered.relay or relay
+        if entered.relay and relay and not _same(entered.relay, relay):
+            raise InvalidArgument(
+                f"the code is of another relay, {entered.relay}, than the one given with --relay",
+                hint="compare it with the old device's; give that one with --relay if it is yours",
+            )
         if address is None:
             raise InvalidArgument("--relay is needed with a short code", hint="give the relay that the old device uses")
     state = pending(folder)
@@ -82,6 +88,11 @@ async def join(
         state.close()
         if done:
             forget(folder)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two addresses are of one relay."""
+    return HttpTransport(one.rstrip("/")).origin == HttpTransport(other.rstrip("/")).origin
 
 
 class _Joining:

@@ -482,6 +482,16 @@ async def test_a_device_that_is_not_on_the_list_does_not_become_one(link: Linkin
     assert not (link.folder / "new" / "device.db").exists()
 
 
+async def test_a_code_of_another_relay_than_the_given_one_is_refused(link: Linking) -> None:
+    offer = await link.offer()
+    for relay in ("https://other.example", f"{ADDRESS}1"):
+        with pytest.raises(InvalidArgument, match="another relay"):
+            await link.join(offer.text, relay=relay)
+    assert not (link.folder / "new").exists()
+    _, session = await link.both(offer, offer.text)
+    session.state.close()
+
+
 @pytest.mark.spec("LINK-22")
 async def test_a_long_message_of_a_relay_is_refused() -> None:
     async with hostile(http(b"x" * (LIMITS.link_message_bytes + 1))) as found:

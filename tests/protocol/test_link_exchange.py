@@ -12,7 +12,7 @@ from strongroom_protocol.errors import Failure, NotFound, UntrustedDataError
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.link.code import LinkSecret, long_text, parse, short_code, short_secret
 from strongroom_protocol.link.exchange import Mailbox, Slot, slot_number
-from strongroom_protocol.link.messages import REFUSED, Answer, Newcomer, Offer, Verdict, Welcome
+from strongroom_protocol.link.messages import REFUSED, Answer, Newcomer, Offer, Verdict, Welcome, parse_welcome
 from strongroom_protocol.link.new import ANSWER_RANDOMNESS, New, Step
 from strongroom_protocol.link.old import RUN_RANDOMNESS, Old, Phase
 from strongroom_protocol.relay_api.links import SLOTS
@@ -232,3 +232,12 @@ def test_a_typo_is_explained(typed: str, said: str) -> None:
         parse(typed)
     assert caught.value.failure is Failure.CODE
     assert caught.value.hint
+
+
+@pytest.mark.spec("LINK-31")
+@pytest.mark.parametrize("name", ["Ada", "a b", "../../x", "a\u202eb", "\x1b[2J"])
+def test_a_name_that_no_account_has_is_refused(name: str) -> None:
+    assert parse_welcome(WELCOME.encode()) == WELCOME
+    with pytest.raises(UntrustedDataError) as caught:
+        parse_welcome(Welcome(name, b"anchor").encode())
+    assert caught.value.failure is Failure.SCHEMA

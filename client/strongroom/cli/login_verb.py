@@ -11,7 +11,7 @@ import click
 
 from strongroom.cli import ask, context
 from strongroom.cli.context import Context
-from strongroom.cli.text import safe
+from strongroom.cli.text import number, safe
 from strongroom_protocol.errors import InvalidArgument, NotFound
 from strongroom_protocol.keys import names
 
@@ -89,6 +89,7 @@ async def _login(given: Context, opened: Awaitable[Vault], confirm: bool, device
             {
                 "account": status.account,
                 "name": status.name,
+                "relay": status.relay,
                 "device": status.device,
                 "writable": status.writable,
                 "freshness": status.freshness,
@@ -179,15 +180,20 @@ def _agreed() -> bool:
 
 
 def _summary(status: Status) -> str:
-    what = f"{status.chats:,} chats with {status.rows:,} records"
+    what = f"{number(status.chats, 'chats')} with {number(status.rows, 'records')}"
     if status.writable:
-        return f"logged in; {what}; this device may write"
+        devices = ", ".join(safe(device.name) for device in status.devices)
+        return (
+            f"logged in to {safe(status.name)} at {safe(status.relay)}; {what}\n"
+            f"devices   {devices}\nthis device may write"
+        )
     known = (
         "nothing proves yet that the relay shows the newest state"
         if status.freshness == "unproven"
         else f"nothing older than what other devices have seen is shown: {status.freshness}"
     )
     return (
-        f"logged in, read-only; {what}\n{known}; check the devices listed above, then run\n"
+        f"logged in to {safe(status.name)} at {safe(status.relay)}, read-only; {what}\n"
+        f"{known}; check the devices listed above, then run\n"
         "`strongroom login --confirm-devices`"
     )

@@ -90,7 +90,8 @@ async def _verify(given: Context, *, quick: bool, percent: float | None) -> int:
             )
         if hides:
             given.note(
-                f"a device has hidden messages, of {number(found.unlisted, 'chats')} now, of {found.planted:,} one day to come. "
+                f"a device has hidden messages, of {number(found.unlisted, 'chats')} now, "
+                f"of {found.planted:,} later on. "
                 + ("That is mended" if uprooted else "A device that may write has to run `strongroom verify`")
                 + "; find out which device, and remove it with `strongroom revoke`"
             )

@@ -9,8 +9,8 @@ import base64
 import hashlib
 from dataclasses import dataclass
 
-from strongroom_protocol.errors import Failure, InvalidArgument, UntrustedDataError
-from strongroom_protocol.keys.names import account_name
+from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.keys.names import is_normal
 from strongroom_protocol.keys.secrets import RecoveryCode
 from strongroom_protocol.limits import LIMITS
 from strongroom_protocol.manifest.anchor import Anchor
@@ -83,7 +83,7 @@ class Kit:
         fields.done()
         if account != anchor.account:  # spec: KIT-4
             raise UntrustedDataError(Failure.ACCOUNT, "the anchor is of another account", subject="kit")
-        if not _normal(name):  # spec: KIT-5
+        if not is_normal(name):  # spec: KIT-5
             raise fields.wrong("an account name that is not in its normal form")
         return found
 
@@ -109,13 +109,6 @@ class Kit:
         if check != _check(body):  # spec: KIT-3
             raise _typo("the recovery kit has a typo or is not whole")
         return cls.parse(body)
-
-
-def _normal(name: str) -> bool:
-    try:
-        return account_name(name) == name
-    except InvalidArgument:
-        return False
 
 
 def _check(data: bytes) -> bytes:

@@ -33,3 +33,11 @@ def account_name(typed: str, *, limits: Limits = LIMITS) -> str:
     if not good or not 0 < len(normal.encode()) <= limits.account_name_bytes:
         raise InvalidArgument("not a possible account name", hint="use letters, digits and . _ @ + - (up to 128 bytes)")
     return normal
+
+
+def is_normal(name: str) -> bool:
+    """Whether an account name is in its normal form, as every name that is stored or handed on is."""
+    try:
+        return account_name(name) == name
+    except InvalidArgument:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from strongroom_protocol.errors import Failure, UntrustedDataError
+from strongroom_protocol.keys.names import is_normal
 from strongroom_protocol.limits import LIMITS, Limits
 from strongroom_protocol.manifest.keyring import KEM_KEY_BYTES, device_id
 from strongroom_protocol.wire import cbor
@@ -129,7 +130,11 @@ def parse_welcome(data: bytes, limits: Limits = LIMITS) -> Welcome | None:
     fields.done()
     if (name is None) is not (anchor is None):
         raise UntrustedDataError(Failure.SCHEMA, "half a welcome", subject=SUBJECT)
-    return None if name is None or anchor is None else Welcome(name, anchor)
+    if name is None or anchor is None:
+        return None
+    if not is_normal(name):  # spec: LINK-31
+        raise UntrustedDataError(Failure.SCHEMA, "an account name that is not in its normal form", subject=SUBJECT)
+    return Welcome(name, anchor)
 
 
 def _fields(data: bytes, limits: Limits) -> Fields:
