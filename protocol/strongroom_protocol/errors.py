@@ -95,7 +95,7 @@ class NotFound(CallError):
 class VaultLocked(CallError):
     """Another process has this vault open."""
 
-    hint = "wait for the other command to end, or use another --vault"
+    hint = "end it or wait for it: a running `strongroom watch` or `link` too; or use another --vault"
 
 
 class ReadOnly(CallError):

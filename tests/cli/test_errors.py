@@ -71,6 +71,31 @@ def test_no_such_chat_is_10(ada: Person) -> None:
     assert "no chat has that id or title" in ada.run("show", "Nobody", "--vault", "vault", expect=10).err
 
 
+def test_a_mistyped_chat_or_verb_is_told_the_nearest(ada: Person) -> None:
+    hint = ada.run("show", "famly", "--vault", "vault", expect=10).err
+    assert "did you mean 'Family'?" in hint
+    assert "did you mean" not in ada.run("show", "Nobody", "--vault", "vault", expect=10).err
+    assert "Did you mean 'chats'?" in ada.run("chat", expect=2).err
+    assert "mean" not in ada.run("xyzzy", expect=2).err
+
+
+def test_a_disk_that_is_not_plugged_in_is_no_place_for_a_vault(eve: Person) -> None:
+    address = ("--relay", f"file://{eve.folder}/stick/strongroom", "--account", "eve", "--passphrase-file", "pw")
+    run = eve.run("init", "--vault", "vault", *address, "--recovery-code-out", "code", expect=2)
+    assert "plug the disk in" in run.err
+    assert files(eve.folder).keys() == {"pw"}
+
+
+def test_status_without_the_relay_shows_no_zeros(ada: Person, relay: RelayProcess) -> None:
+    with_relay = ada.run("status", "--vault", "vault").out
+    assert "contents  " in with_relay
+    assert " at most" in with_relay
+    without = ada.run("status", "--vault", "vault", "--relay", "http://127.0.0.1:9").out
+    assert "the relay was not reached" in without
+    assert " 0 " not in without
+    ada.run("status", "--vault", "vault", "--relay", relay.url)
+
+
 def test_no_such_folder_vault_is_10(eve: Person) -> None:
     eve.run(*login(f"file://{eve.folder}/none", "--passphrase-file", "pw"), expect=10)
     assert files(eve.folder).keys() == {"pw"}

@@ -29,13 +29,13 @@ def test_the_report_says_how_it_was_read(cara: Person) -> None:
     run = cara.run("import", "WhatsApp Chat with Ann.txt", "--vault", "vault")
     assert run.out == (
         "7 records added, 0 were there already\n"
-        "read 3 records of 1 files, 0 not understood\n"
+        "read 3 records of 1 file, 0 not understood\n"
         "Ann: dates are month, day, year (guessed by the way dates are written), 12-hour clock, exact to the minute, "
-        "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin)\n"
+        "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin, then with every import)\n"
         "warning: Ann: the order of day and month is not certain; if dates are wrong: strongroom undo, then "
         "--option order=dmy or --option order=ymd\n"
-        "warning: Ann: 1 lines look like messages but are not written as the others are; they were kept as text of the "
-        "message before them\n"
+        "warning: Ann: lines that look like messages, but are not written as the others are: 1; each was kept as text "
+        "of the message before it\n"
     )
     assert "0 records added" in cara.run("import", "WhatsApp Chat with Ann.txt", "--vault", "vault").out
     shown = cara.run("show", "Ann", "--vault", "vault").out
@@ -68,3 +68,25 @@ def test_a_text_that_is_no_chat(cara: Person, tmp_path: Path) -> None:
     refused = cara.run("import", "letter.txt", "--format", "whatsapp", "--vault", "vault", expect=2)
     assert "no line begins with a date and time" in refused.err
     assert "_chat.txt" in refused.err
+
+
+def test_an_export_read_in_another_zone_is_warned_of_and_taken_back(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    person.init(f"file://{tmp_path}/store", "dan")
+    lines = "".join(f"15/01/2024, 10:{minute:02} - Ann: number {minute}\n" for minute in range(30))
+    chat = person.write("WhatsApp Chat with Ann.txt", lines)
+    first = person.run("import", chat, "--vault", "vault", "--json").data
+    assert (first["known"], first["perhaps_twice"]) == (0, [])
+    again = person.run("import", chat, "--vault", "vault", "--json").data
+    assert (again["known"], again["perhaps_twice"]) == (30, [])
+    longer = person.write("WhatsApp Chat with Ann.txt", lines + lines.replace("15/01", "25/01"))
+    newer = person.run("import", longer, "--vault", "vault", "--json").data
+    assert (newer["known"], newer["perhaps_twice"]) == (30, [])
+    version = person.run("status", "--vault", "vault", "--json").data["version"]
+
+    other = person.run("import", longer, "--vault", "vault", "--option", "zone=Europe/Berlin")
+    assert "warning: Ann: about as many messages came as there were, and none much newer" in other.out
+    back = ("undo", "--to", str(version), "--all-after", "--yes", "--vault", "vault", "--passphrase-file", "pw")
+    person.run(*back)
+    shown = person.run("show", "Ann", "--last", "1000", "--vault", "vault", "--json").data["messages"]
+    assert len(shown) == 60

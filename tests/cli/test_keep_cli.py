@@ -64,7 +64,7 @@ def test_a_policy_is_set_shown_applied_and_ended(ada: Person) -> None:
 
     done = ada.run("keep", "--days", "10", *VAULT)
     assert done.out == "all chats without a policy of their own: keep messages of the last 10 days\n"
-    assert "nothing has gone by this" in done.err
+    assert "nothing was taken out yet" in done.err
     assert ada.json("keep", "--forever", "family", *VAULT) == {
         "chat": "family", "policy": {"days": None, "bytes": None, "media_days": None},
     }  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_chat_is_erased_everywhere_and_does_not_come_back(ada: Person, relay: 
     assert {item["id"] for item in ada.json("chats", *VAULT, *more)["chats"]} == {"work", "new"}
     again = ada.json("import", "chats.jsonl", *VAULT, *more)
     assert (again["added"], again["kept_out"]) == (0, 3)
-    assert "3 messages stay out" in ada.run("import", "chats.jsonl", *VAULT, *more).out
+    assert "3 messages kept out" in ada.run("import", "chats.jsonl", *VAULT, *more).out
     ada.run("append", "family", "anew", *VAULT, *more)
     assert [item["text"] for item in ada.json("show", "family", "--vault", "phone", *more)["messages"]] == ["anew"]
 

@@ -60,6 +60,26 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
+def test_a_weak_or_mistyped_new_passphrase_is_asked_for_again(tmp_path: Path) -> None:
+    init = Terminal(
+        Person(tmp_path), "init", "--vault", "vault", "--relay", f"file://{tmp_path}/store", "--account", "a"
+    )
+    init.wait_for("Passphrase: ")
+    init.type("short")
+    assert "too short" in init.wait_for("Passphrase: ")
+    init.type(PASSPHRASE)
+    init.wait_for("Repeat for confirmation: ")
+    init.type(PASSPHRASE + "x")
+    assert "not the same" in init.wait_for("Passphrase: ")
+    init.type(PASSPHRASE)
+    init.wait_for("Repeat for confirmation: ")
+    init.type(PASSPHRASE)
+    (code,) = CODE.findall(init.wait_for("Enter it again: "))
+    init.type(code)
+    assert init.end() == 0, init.seen
+    assert PASSPHRASE not in init.seen
+
+
 def test_init_at_a_terminal_shows_the_code_once_and_has_it_entered_again(tmp_path: Path) -> None:
     person = Person(tmp_path)
     address = ("--relay", f"file://{tmp_path}/store", "--account", "ada")

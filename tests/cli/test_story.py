@@ -81,7 +81,7 @@ def test_a_device_reads_what_it_restored_without_its_relay(tmp_path: Path) -> No
         person.run("restore", "--vault", "vault")
         person.run("export", "before", "--vault", "vault")
     assert len(person.json("chats", "--vault", "vault")["chats"]) == 2
-    assert "relay not reached" in person.run("status", "--vault", "vault").out
+    assert "relay was not reached" in person.run("status", "--vault", "vault").out
     person.run("export", "after", "--vault", "vault")
     assert files(person.folder / "before") == files(person.folder / "after")
     assert person.run("verify", "--vault", "vault", expect=14).err

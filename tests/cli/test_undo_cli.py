@@ -84,7 +84,7 @@ def test_a_stolen_phone_deletes_everything_and_is_undone(ada: Person) -> None:
     assert f"went back to version {to}" in done.out
     assert "taken out: " in done.err
     assert " by phone (" in done.err
-    assert "1 records that others wrote since" in done.err
+    assert "1 record that others wrote since" in done.err
     for vault in ("laptop", "tablet"):
         assert _texts(ada, "family", vault) == [*before, "from the tablet"]
         assert _texts(ada, "work", vault) == ["The report is ready"]

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,14 @@ SECRET_BYTES = 256 * 1024
 """What is read of a file that should hold one line, or a recovery kit's page."""
 
 
-def passphrase(given: Context, *, new: bool = False) -> Passphrase:
-    """The passphrase from --passphrase-file, --passphrase-command, STRONGROOM_PASSPHRASE or a prompt."""
+Check = Callable[[Passphrase], None]
+
+
+def passphrase(given: Context, *, new: bool = False, check: Check | None = None) -> Passphrase:
+    """The passphrase from --passphrase-file, --passphrase-command, STRONGROOM_PASSPHRASE or a prompt.
+
+    A `new` one that is typed is asked for twice, and again as long as `check` refuses it with InvalidArgument.
+    """
     source = given.secrets["passphrase_file"]
     command = given.secrets["passphrase_command"]
     variable = os.environ.get("STRONGROOM_PASSPHRASE")
@@ -38,10 +45,12 @@ def passphrase(given: Context, *, new: bool = False) -> Passphrase:
         raise InvalidArgument(
             "a passphrase is needed", hint="use --passphrase-file FILE, --passphrase-command or a terminal"
         )
-    return names.passphrase(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
+    if new:
+        return _typed_new("Passphrase", check)
+    return names.passphrase(click.prompt("Passphrase", hide_input=True, err=True))
 
 
-def new_passphrase(given: Context) -> Passphrase:
+def new_passphrase(given: Context, *, check: Check | None = None) -> Passphrase:
     """The passphrase to use from now on: from --new-passphrase-file, --new-passphrase-command or a prompt."""
     source, command = given.secrets["new_passphrase_file"], given.secrets["new_passphrase_command"]
     if source is not None:
@@ -50,7 +59,23 @@ def new_passphrase(given: Context) -> Passphrase:
         return names.passphrase(_output_of(command))
     if not sys.stdin.isatty():
         raise InvalidArgument("a new passphrase is needed", hint="use --new-passphrase-file FILE or a terminal")
-    return names.passphrase(click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True))
+    return _typed_new("New passphrase", check)
+
+
+def _typed_new(prompt: str, check: Check | None) -> Passphrase:
+    """A passphrase typed twice; one that `check` refuses is refused before it is typed again, with what to do."""
+    while True:
+        text = click.prompt(prompt, hide_input=True, err=True)
+        try:
+            phrase = names.passphrase(text)
+            if check is not None:
+                check(phrase)
+        except InvalidArgument as error:
+            click.echo(f"{error}; {error.hint}", err=True)
+            continue
+        if click.prompt("Repeat for confirmation", hide_input=True, err=True) == text:
+            return phrase
+        click.echo("the two are not the same; try again", err=True)
 
 
 def both(given: Context) -> tuple[Passphrase, RecoveryCode]:

@@ -8,7 +8,7 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
-from strongroom.cli.text import moment, safe
+from strongroom.cli.text import moment, number, safe
 
 
 @click.command("chats")
@@ -39,5 +39,7 @@ async def _chats(given: Context) -> int:
         ]
         given.emit(data, "\n".join(lines) or "no chats yet: add some with strongroom import PATH…")
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
+            given.note(
+                f"{number(len(damaged), 'objects')} damaged or missing, so this is not all: see strongroom verify"
+            )
         return EXIT_INCOMPLETE if damaged else 0

@@ -64,7 +64,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
         hint = "this is a bug; STRONGROOM_DEBUG=1 shows where it happened, without your data"
         if os.environ.get("STRONGROOM_DEBUG") == "1":
             click.echo("\n".join(_trace(shown)), err=True)
-    hint = hint or "see strongroom --help, or --help of the verb"
+    hint = hint or "see `strongroom --help`, or `strongroom COMMAND --help`"
     if as_json:
         data = {"error": name, "message": message, "hint": hint, "exit": code}
         if isinstance(shown, UntrustedDataError):

@@ -10,6 +10,7 @@ import click
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.progress import Meter
+from strongroom.cli.text import number
 
 
 @click.command("export")
@@ -47,13 +48,10 @@ async def _export(
             )
         damaged = vault.damage()
         data = {"folder": str(folder), "format": format_name, "damaged": damaged, **written}
-        given.emit(
-            data,
-            f"exported {written['conversations']} chats, {written.get('message', 0):,} messages and "
-            f"{written['files']:,} files to {folder}",
-        )
+        chats, messages = number(written["conversations"], "chats"), number(written.get("message", 0), "messages")
+        given.emit(data, f"exported {chats}, {messages} and {number(written['files'], 'files')} to {folder}")
         if format_name == "html":
             given.note(f"open {folder / 'index.html'} in a browser")
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing: what they held is not in the export")
+            given.note(f"{number(len(damaged), 'objects')} damaged or missing: what they held is not in the export")
         return EXIT_INCOMPLETE if damaged else 0

@@ -6,8 +6,10 @@ import os
 import platform
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -63,9 +65,10 @@ async def _init(
     if witness is not None:
         WitnessAddress.parse(witness)
     await _reach(relay)
-    phrase = ask.passphrase(given, new=True)
-    if not two_secret:
-        require_strong(phrase, account=name)
+    strong = None if two_secret else partial(require_strong, account=name)
+    phrase = ask.passphrase(given, new=True, check=strong)
+    if strong is not None:
+        strong(phrase)  # one from a file or a command
     code = RecoveryCode(secrets.token_bytes(20))
     if out is None:
         _show(given, code)
@@ -100,8 +103,14 @@ async def _reach(relay: str) -> None:
     """Find out before anybody types a passphrase that a relay is not there."""
     from strongroom.transport import open_transport
 
-    if relay.startswith("file:"):
-        return  # a folder needs no finding; it is made only when all else is known
+    if relay.startswith("file:"):  # the folder itself is made only when all else is known
+        folder = Path(unquote(urlsplit(relay).path)).parent
+        if not folder.is_dir():  # a stick that is not there: its mount point must not become a folder of this disk
+            raise InvalidArgument(
+                "the folder in which the vault would lie is not there",
+                hint="plug the disk in, or make the folder first",
+            )
+        return
     transport = await open_transport(relay)
     try:
         await transport.relay_info()

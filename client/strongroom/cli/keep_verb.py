@@ -11,7 +11,7 @@ import click
 from strongroom.cli import taking_out
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.progress import Meter
-from strongroom.cli.text import safe
+from strongroom.cli.text import number, safe
 from strongroom_protocol.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def _set(
         given.emit(data, f"{where}: {what}")
         if policy is not None and not policy.forever:
             given.note(
-                "nothing has gone by this: strongroom keep --dry-run shows what would, keep --apply takes it out"
+                "nothing was taken out yet: strongroom keep --dry-run shows what would go, keep --apply takes it out"
             )
     return 0
 
@@ -166,11 +166,11 @@ def said(policy: Policy) -> str:
         return "everything is kept"
     parts = []
     if policy.days is not None:
-        parts.append(f"messages of the last {policy.days:,} days")
+        parts.append(f"messages of the last {number(policy.days, 'days')}")
     if policy.bytes is not None:
         parts.append(f"at most {taking_out.sized(policy.bytes)}")
     if policy.media_days is not None:
-        parts.append("no files" if not policy.media_days else f"files of the last {policy.media_days:,} days")
+        parts.append("no files" if not policy.media_days else f"files of the last {number(policy.media_days, 'days')}")
     return "keep " + ", ".join(parts)
 
 

@@ -22,6 +22,7 @@ class Waiting:
         self._what = what
         self._say_fingerprint = say_fingerprint
         self._on = sys.stderr.isatty()
+        self._said: LinkStep | None = None
 
     def on(self, progress: LinkProgress) -> None:
         """Show one step of the SDK."""
@@ -32,6 +33,9 @@ class Waiting:
                 sys.stderr.flush()
             return
         self.clear()
+        if progress.step is self._said and progress.step is not LinkStep.WRONG_CODE:
+            return  # every step is said once; each wrong code counts
+        self._said = progress.step
         more = f"; tries left: {progress.tries}" if progress.step is LinkStep.WRONG_CODE else ""
         click.echo(f"strongroom: {_SAID[progress.step]}{more}", err=True)
         if self._say_fingerprint and progress.step is LinkStep.CODE_ACCEPTED:

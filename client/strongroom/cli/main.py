@@ -61,6 +61,11 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(cmd_name, VERBS, n=1)
+            if near:
+                ctx.fail(f"no such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
         return load(cmd_name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -91,7 +92,8 @@ async def _change(
 
 
 def _new(given: Context, account: str, *, strong: bool = True) -> Passphrase:
-    new = ask.new_passphrase(given)
-    if strong:
-        require_strong(new, account=account)
+    check = partial(require_strong, account=account) if strong else None
+    new = ask.new_passphrase(given, check=check)
+    if check is not None:
+        check(new)  # one from a file or a command
     return new

@@ -9,6 +9,7 @@ import click
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
 from strongroom.cli.progress import Meter
+from strongroom.cli.text import number
 
 
 @click.command("restore")
@@ -39,7 +40,8 @@ async def _restore(given: Context, *, media: bool | None) -> int:
                 "version": restored.version,
                 "fallback": restored.fallback,
             },
-            f"restored {found.rows - found.rows_lost:,} records in {found.objects:,} objects ({found.bytes:,} bytes)",
+            f"restored {number(found.rows - found.rows_lost, 'records')} in {number(found.objects, 'objects')} "
+            f"({number(found.bytes, 'bytes')})",
         )
         if not damaged:
             return 0
@@ -47,5 +49,5 @@ async def _restore(given: Context, *, media: bool | None) -> int:
             given.note(f"{kind}: {name}")
         if restored.fallback:
             given.note("the newest commit's body is damaged: this is the version before it")
-        given.note(f"{found.rows_lost:,} records could not be restored; everything else was")
+        given.note(f"{number(found.rows_lost, 'records')} could not be restored; everything else was")
         return EXIT_INCOMPLETE

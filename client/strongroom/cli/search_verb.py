@@ -8,7 +8,7 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
-from strongroom.cli.text import moment, safe
+from strongroom.cli.text import moment, number, safe
 from strongroom_protocol.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ async def _search(given: Context, query: str, limit: int, before: str | None) ->
     if page.rebuilt:
         given.note(f"the search index was made anew: {page.rebuilt}")
     if page.damaged:
-        given.note(f"{len(page.damaged)} objects are damaged or missing, so this may not be all: see strongroom verify")
+        given.note(
+            f"{number(len(page.damaged), 'objects')} damaged or missing, so this may not be all: see strongroom verify"
+        )
     elif page.back_to:
         given.note(f"indexed back to {moment(page.back_to)[:10]} so far; strongroom search --index makes it complete")
     elif not page.complete:
@@ -69,10 +71,10 @@ async def _index(given: Context) -> int:
         damaged = vault.damage()
     given.emit(
         {"messages": state.messages, "waiting": state.waiting, "size": state.size, "damaged": damaged},
-        f"{state.messages:,} messages indexed, {state.size / 1e6:,.1f} MB",
+        f"{number(state.messages, 'messages')} indexed, {state.size / 1e6:,.1f} MB",
     )
     if damaged:
-        given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
+        given.note(f"{number(len(damaged), 'objects')} damaged or missing, so this is not all: see strongroom verify")
     return EXIT_INCOMPLETE if damaged else 0
 
 

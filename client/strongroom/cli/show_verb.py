@@ -8,7 +8,7 @@ import click
 
 from strongroom.cli.context import Context, accepted, common, context
 from strongroom.cli.errors import EXIT_INCOMPLETE
-from strongroom.cli.text import moment, safe
+from strongroom.cli.text import moment, number, safe
 from strongroom.cli.writing import When
 from strongroom_protocol.errors import InvalidArgument
 
@@ -42,7 +42,9 @@ async def _show(given: Context, chat: str, last: int, before: str | None, around
             "\n".join(line for message in messages for line in lines(message)) or "no messages",
         )
         if damaged:
-            given.note(f"{len(damaged)} objects are damaged or missing, so this is not all: see strongroom verify")
+            given.note(
+                f"{number(len(damaged), 'objects')} damaged or missing, so this is not all: see strongroom verify"
+            )
         return EXIT_INCOMPLETE if damaged else 0
 
 
@@ -77,11 +79,12 @@ def lines(message: ChatMessage) -> list[str]:
     if message.deleted or not message.versions:
         return [f"{moment(message.time)}  (deleted)"]
     who = message.sender_name or message.sender
-    said = f"{safe(who)}: {safe(message.text or '')}" if who else safe(message.text or "")
+    said = f"{safe(who)}: {safe(message.text or '')}".rstrip() if who else safe(message.text or "")
     marks = " (edited)" * message.edited + " (not yet at the relay)" * message.pending
     faces = " ".join(sorted({safe(emoji) for _, emoji in message.reactions}))
-    files = [
-        f"{'':16}  [{safe(item.name or item.role or 'file')}{'' if item.state == 'present' else f': {item.state}'}]"
+    named = [
+        f"{item.name or item.role or 'file'}{'' if item.state == 'present' else f': {item.state}'}"
         for item in message.attachments
     ]
+    files = [f"{'':16}  [{safe(name)}]" for name in named]
     return [f"{moment(message.time)}  {said}{marks}{f'  {faces}' if faces else ''}", *files]

@@ -35,6 +35,13 @@ def ago(ms: int) -> str:
     return "a moment ago"
 
 
+def number(count: int, things: str) -> str:
+    """A count with its noun, which is given in the plural: `1 chat`, `2,000 chats`, `1 entry`."""
+    if count != 1:
+        return f"{count:,} {things}"
+    return f"1 {things[:-3]}y" if things.endswith("ies") else f"1 {things.removesuffix('s')}"
+
+
 def safe(text: str) -> str:
     """One line without control, bidirectional or private characters: a message cannot drive the terminal."""
     if text.isascii() and text.isprintable():

@@ -11,7 +11,7 @@ import click
 from strongroom.cli import ask, context
 from strongroom.cli.choosing import device_named
 from strongroom.cli.context import Context
-from strongroom.cli.text import moment, safe
+from strongroom.cli.text import moment, number, safe
 from strongroom_protocol.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -119,8 +119,10 @@ def _known(vault: Vault) -> list[DeviceInfo]:
 def _say(given: Context, plan: Undone, known: list[DeviceInfo]) -> None:
     names = {device.id: device.name for device in known}
     for ident, count in plan.commits.items():
-        given.note(f"taken out: {count:,} versions by {safe(names.get(ident, '')) or ident[:8]} ({ident[:8]})")
-    given.note(f"kept: everything up to version {plan.to}, and {plan.carried:,} records that others wrote since")
+        given.note(f"taken out: {number(count, 'versions')} by {safe(names.get(ident, '')) or ident[:8]} ({ident[:8]})")
+    given.note(
+        f"kept: everything up to version {plan.to}, and {number(plan.carried, 'records')} that others wrote since"
+    )
     for version in plan.unreadable:
         given.note(f"version {version} of another device cannot be read: what only it has would be lost")
 

@@ -120,7 +120,7 @@ def shown(message: Message, people: People, zone: tzinfo, files: Callable[[Row],
     row = files(row)
     detail = row.detail or {}
     event = row.kind == Kind.SYSTEM or (row.sender is None and row.kind != Kind.UNSUPPORTED)
-    found = list(notes(detail, people.name, said=row.text or "", event=event and not row.text))
+    found = list(notes(detail, people.name, said=row.text or "", event=event and not row.text, sender=row.sender))
     attached = shown_files(detail)
     text = _text(row)
     if not (text or found or attached or message.deletion):

@@ -103,8 +103,11 @@ def _length(ms: int) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-def notes(detail: Detail, name: Name, *, said: str, event: bool) -> Iterator[Note]:
-    """Everything else, a line each, unless it is `said` by the text. `event`: only the fields tell what happened."""
+def notes(detail: Detail, name: Name, *, said: str, event: bool, sender: str | None = None) -> Iterator[Note]:
+    """Everything else, a line each, unless it is `said` by the text. `event`: only the fields tell what happened.
+
+    Who did it is left out when that is the `sender`, whose name stands there already.
+    """
     forward, game, story, bot = (detail.get(key) or {} for key in (6, 27, 29, 30))
     if forward:
         yield Note("forwarded from", name(forward.get(1), forward.get(2)) or "elsewhere")
@@ -112,7 +115,9 @@ def notes(detail: Detail, name: Name, *, said: str, event: bool) -> Iterator[Not
         what = detail[28]
         targets = ", ".join(map(name, what.get(3, ())))
         params = " ".join(one_line(value) for value in dict(what.get(4) or {}).values())
-        yield Note("event", _words([name(what.get(2)), what.get(1), targets, params]))
+        who = "" if sender is not None and what.get(2) == sender else name(what.get(2))
+        action = (what.get(1) or "").replace("_", " ")
+        yield Note("event", _words([who, action, targets, params]))
     yield from _poll(detail.get(21) or {}, name, said)
     yield from _things(detail)
     if game:

@@ -27,7 +27,9 @@ async def open_transport(url: str, *, create: bool = False) -> Transport:
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
         raise InvalidArgument("a relay address is https://HOST[:PORT], without path, user or query")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:  # spec: CLIENT-2
-        raise InvalidArgument("http:// is for loopback only", hint="use https://")
+        raise InvalidArgument(
+            "http:// is for loopback only", hint="use https://; http:// goes to a relay on this computer, 127.0.0.1"
+        )
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise InvalidArgument("a relay address is https://…, http:// on loopback, or file:///folder")
     from strongroom.transport.http import HttpTransport

@@ -98,7 +98,8 @@ class Chat:
         return settled
 
     def _rows(self, lines: Iterator[bytes], source: SourceFile) -> Iterator[Row]:
-        exact = int((Flag.SECONDS if self._settled.seconds else Flag.MINUTES) | Flag.ZONE_UNKNOWN)
+        exact = int(Flag.SECONDS if self._settled.seconds else Flag.MINUTES)
+        exact |= int(Flag.ZONE_UNKNOWN) if self._zone is None else 0  # a zone that was given turns them into real times
         clock = Clock(self._settled, self._zone)
         before = clock.time(*self._settled.first) or 0
         equals, places, seqs = Ordinals(), Ordinals(), Ordinals()

@@ -44,7 +44,11 @@ def tell(report: ImportReport, title: str, settled: Settled, options: ImportOpti
     report.notes.append(
         f"{title}: dates are {_ORDERS[order.name]} ({_WHYS[order.why]}), {'12' if settled.halves else '24'}-hour clock, "
         f"exact to the {'second' if settled.seconds else 'minute'}, "
-        + (f"times of {zone}" if zone else "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin, then with every import)")
+        + (
+            f"times of {zone}"
+            if zone
+            else "times taken as UTC, for the file has no zone (--option zone=Europe/Berlin, then with every import)"
+        )
     )
     warn = report.warnings.append
     if order.why in ("habit", "gaps", "usual"):
