@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.engine import examining, snapshot
+from strongroom.engine import examining, snapshot, tail
 from strongroom.state import State
 from strongroom_protocol.engine import batch
 from strongroom_protocol.rows import compression, frame
@@ -127,6 +127,6 @@ def _watch_parsers(ledger: Ledger, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(cbor, "decode", decoded)
     patch.setattr(frame, "inflate", inflated)
-    for module in (snapshot, examining):
+    for module in (snapshot, tail, examining):
         patch.setattr(module, "decode_frame", framed)
-    patch.setattr(snapshot, "parse_batch", batched)
+    patch.setattr(tail, "parse_batch", batched)
