@@ -148,6 +148,7 @@ async def test_nobody_commits_a_body_that_no_reader_takes(bench: Bench, poison: 
     with pytest.raises(UntrustedDataError) as caught:
         await first.add(talk("chat", 1, start=1_800_000_000_000))
     assert caught.value.failure is Failure.LIMIT
+    assert "undo" in caught.value.hint  # what to do, which the reader of a body (BODY-5) could not say
     late = await bench.login("c")
     assert (await late.snapshot()).head.version >= head.version
 
